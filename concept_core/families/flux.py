@@ -1,0 +1,104 @@
+"""The concept stream of Flux 1 (dev, schnell, Krea, Kontext, Fill): ComfyUI's Flux class with modulation per block."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ..taps import tap_blocks
+
+
+class Flux1:
+    name = "Flux 1 (dev, schnell, Krea, Kontext, Fill)"
+    encoder = "t5"
+    wrapper = "diffusion_model"
+    pixels_per_token = 16  # 8 to a latent pixel, 2 x 2 latent pixels to a token
+
+    @staticmethod
+    def matches(network) -> bool:
+        kind = type(network)
+        if (kind.__module__, kind.__name__) != ("comfy.ldm.flux.model", "Flux"):
+            return False
+        # Flux.2 modulates all blocks alike; Ovis and LongCat number their text tokens and have no pooled prompt.
+        params = network.params
+        return not params.global_modulation and params.vec_in_dim is not None and not params.txt_ids_dims
+
+    @staticmethod
+    def embedding_width(network) -> int:
+        return network.params.context_in_dim
+
+    @staticmethod
+    def depth(network) -> int:
+        return len(network.double_blocks)
+
+    @staticmethod
+    def default_blocks(depth: int) -> range:
+        """15 to 18 of 19, as published; of another depth the last fifth."""
+        return range(depth - math.ceil(depth / 5), depth)
+
+    @staticmethod
+    def grid(latent_shape) -> tuple[int, int]:
+        """Rows and columns of image tokens; odd latent sizes are padded up."""
+        return math.ceil(latent_shape[-2] / 2), math.ceil(latent_shape[-1] / 2)
+
+    @staticmethod
+    def forward_with(recorder):
+        """A DIFFUSION_MODEL wrapper: Flux's forward with the concept stream beside it where `recorder` wants one."""
+
+        def forward(
+            executor, x, timestep, context, y=None, guidance=None, ref_latents=None, control=None, transformer_options={}, **kwargs
+        ):
+            call = recorder.open_call(x, transformer_options)
+            if call is not None:
+                network = executor.class_obj
+                stream = FluxStream(network, call.embeddings(x), timestep[call.rows], call.take(guidance), x.dtype)
+                transformer_options = tap_blocks(transformer_options, stream, call)
+            out = executor(x, timestep, context, y, guidance, ref_latents, control, transformer_options, **kwargs)
+            if call is not None:
+                call.close()
+            return out
+
+        return forward
+
+
+class FluxStream:
+    """The third stream, through the text stream's own modules.
+
+    Its tokens are modulated by time, guidance and `vector_in(0)`, without the pooled prompt. Their position id is 0,
+    for which the rotary embedding is the identity.
+    """
+
+    def __init__(self, network, embeddings: Tensor, timestep: Tensor, guidance: Tensor | None, dtype):
+        self.blocks = network.double_blocks
+        self.depth = len(self.blocks)
+        self.heads = network.num_heads
+        self.tokens = network.txt_in(embeddings)
+        vec = network.time_in(timestep_embedding(timestep).to(dtype))
+        if network.params.guidance_embed and guidance is not None:
+            vec = vec + network.guidance_in(timestep_embedding(guidance).to(dtype))
+        self.vec = vec + network.vector_in(vec.new_zeros(1, network.params.vec_in_dim))
+
+    def enter(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [B, heads, T, d] of the concept tokens in a block."""
+        block = self.blocks[index]
+        self.first, self.second = block.txt_mod(self.vec)
+        x = (1 + self.first.scale) * block.txt_norm1(self.tokens) + self.first.shift
+        q, k, v = block.txt_attn.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k = block.txt_attn.norm(q, k, v)
+        return q, k, v
+
+    def leave(self, index: int, attended: Tensor):
+        """Add what the tokens attended to, [B, T, width] before the output projection, and the MLP."""
+        block = self.blocks[index]
+        x = self.tokens + self.first.gate * block.txt_attn.proj(attended)
+        x = x + self.second.gate * block.txt_mlp((1 + self.second.scale) * block.txt_norm2(x) + self.second.shift)
+        if x.dtype == torch.float16:
+            x = torch.nan_to_num(x, nan=0.0, posinf=65504, neginf=-65504)
+        self.tokens = x
+
+
+def timestep_embedding(t: Tensor, width: int = 256) -> Tensor:
+    """[B, width]: cosines and sines of 1000·t at `width` / 2 frequencies from 1 down to 1/10000, like Flux's own."""
+    frequencies = torch.exp(-math.log(10000) * torch.arange(width // 2, dtype=torch.float32, device=t.device) / (width // 2))
+    angles = (1000.0 * t)[:, None].float() * frequencies
+    return torch.cat([angles.cos(), angles.sin()], dim=-1).to(t)

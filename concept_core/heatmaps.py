@@ -1,0 +1,64 @@
+"""Maps as pictures: scaled, coloured, laid over the picture, labelled."""
+
+import logging
+
+import torch
+from torch import Tensor
+
+from .colormaps import colour
+from .labels import draw_label
+from .maps import Maps
+from .resize import upsample
+
+SCALES = ("all concepts together", "each concept alone", "absolute")
+
+
+def heatmaps(
+    maps: Maps,
+    image: Tensor | None = None,
+    colormap: str = "plasma",
+    scale: str = SCALES[0],
+    opacity: float = 0.7,
+    labels: bool = True,
+) -> Tensor:
+    """[B·C, H, W, 3] in 0..1, picture by picture and concept by concept within it, the background list left out.
+
+    image: [B, H, W, 3], or one picture for all; the heatmaps take its size. ValueError if there are not as many.
+    """
+    values = maps.values[:, : maps.shown].float()
+    if not torch.isfinite(values).all():
+        raise ValueError("The maps hold NaN or infinity: the model's numbers overflowed. Sample in bfloat16 or float32.")
+    size = maps.image_size if image is None else tuple(image.shape[1:3])
+    smooth = upsample(values, maps.pixels_per_token, maps.image_size, size)
+    colours = colour(scaled(smooth, scale, maps.shares), colormap)
+    if image is not None:
+        colours = torch.lerp(pictures(image, len(values))[:, None], colours, opacity)
+    colours = colours.flatten(0, 1)
+    if labels:
+        names = maps.names[: maps.shown] * len(values)
+        colours = torch.stack([draw_label(picture, name) for picture, name in zip(colours, names)])
+    return colours
+
+
+def scaled(values: Tensor, scale: str, shares: bool) -> Tensor:
+    """[B, C, H, W] to 0..1: lowest to highest of a picture's maps, of each map, or shares as they are."""
+    if scale == "absolute":
+        if not shares:
+            raise ValueError(
+                "Absolute scale needs shares in 0..1: turn softmax on in Decode and name two concepts or more, or choose another scale."
+            )
+        return values
+    over = (2, 3) if scale == "each concept alone" else (1, 2, 3)
+    low, high = values.amin(over, keepdim=True), values.amax(over, keepdim=True)
+    span = high - low
+    flat = span <= 1e-6 * high.abs().clamp(min=1e-6)
+    if flat.any():
+        logging.warning("Concept Attention: a map is the same everywhere; it is drawn in the lowest colour.")
+    return torch.where(flat, torch.zeros_like(values), (values - low) / span.clamp(min=1e-30))
+
+
+def pictures(image: Tensor, count: int) -> Tensor:
+    """`count` RGB pictures [count, H, W, 3] on the CPU; a single one serves all."""
+    if len(image) not in (1, count):
+        raise ValueError(f"image: {len(image)} pictures do not fit maps of {count}. Connect the picture decoded from the same samples.")
+    return image[..., :3].float().cpu().expand(count, -1, -1, -1)

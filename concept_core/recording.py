@@ -1,0 +1,92 @@
+"""What one Apply node has heard: a run for every sampling, with scores for every step and block."""
+
+from dataclasses import dataclass, field
+from typing import Callable
+
+import torch
+from torch import Tensor
+
+from .concepts import Concepts
+
+MAX_RUNS = 8
+MAX_BYTES = 1 << 30
+
+
+@dataclass
+class Run:
+    """One sampling.
+
+    grid: rows and columns of image tokens. image_size: height and width in pixels.
+    steps: sigma → space → scores [blocks, B, C, N], the mean over the model's calls at that sigma.
+    latents: what the sampler gave out, [B, channels, h, w]; a run belongs to these and to no other.
+    """
+
+    batch: int
+    grid: tuple[int, int]
+    image_size: tuple[int, int]
+    percent_to_sigma: Callable[[float], float]
+    steps: dict[float, dict[str, Tensor]] = field(default_factory=dict)
+    calls: dict[float, int] = field(default_factory=dict)
+    latents: list[Tensor] = field(default_factory=list)
+
+    def add(self, sigma: float, scores: dict[str, Tensor]):
+        count = self.calls[sigma] = self.calls.get(sigma, 0) + 1
+        if count == 1:
+            self.steps[sigma] = scores
+        else:
+            before = self.steps[sigma]
+            self.steps[sigma] = {space: before[space] + (scores[space] - before[space]) / count for space in scores}
+
+    def window(self, start_percent: float, end_percent: float) -> list[dict[str, Tensor]]:
+        """The scores of the steps between two points of the schedule, first step first."""
+        first, last = self.percent_to_sigma(start_percent), self.percent_to_sigma(end_percent)
+        return [self.steps[sigma] for sigma in sorted(self.steps, reverse=True) if last <= sigma <= first]
+
+    def rows_of(self, samples: Tensor) -> list[int] | None:
+        """For each picture in `samples` its place in this run's batch; None unless all are of this run."""
+        for latent in self.latents:
+            if latent.shape[1:] != samples.shape[1:]:
+                continue
+            kept = latent.to(samples.dtype)
+            rows = [next((i for i in range(len(kept)) if torch.equal(kept[i], s)), None) for s in samples.cpu()]
+            if None not in rows:
+                return rows
+        return None
+
+    @property
+    def bytes(self) -> int:
+        tensors = [t for step in self.steps.values() for t in step.values()] + self.latents
+        return sum(t.nbytes for t in tensors)
+
+
+@dataclass
+class Recording:
+    """The runs of one patched model, the newest last; the oldest are let go beyond MAX_RUNS or MAX_BYTES."""
+
+    concepts: Concepts
+    spaces: tuple[str, ...]
+    depth: int
+    default_blocks: range
+    pixels_per_token: int
+    runs: list[Run] = field(default_factory=list)
+
+    def keep(self, run: Run):
+        self.runs.append(run)
+        while len(self.runs) > MAX_RUNS or (len(self.runs) > 1 and sum(r.bytes for r in self.runs) > MAX_BYTES):
+            del self.runs[0]
+
+    def run_of(self, samples: Tensor) -> tuple[Run, list[int]]:
+        """The run that made these samples [B, channels, h, w], and each picture's row in it. ValueError if there is none."""
+        if not self.runs:
+            raise ValueError(
+                "Nothing is recorded yet: no sampler has used the model that came out of the Apply node. "
+                "Connect that model to the sampler whose samples you decode."
+            )
+        for run in reversed(self.runs):
+            rows = run.rows_of(samples)
+            if rows is not None:
+                return run, rows
+        raise ValueError(
+            f"These samples {list(samples.shape)} do not come from a sampler that used this recording's model, or were changed since. "
+            f"Connect the sampler's own output (the last {MAX_RUNS} samplings are kept; sample again to get older ones back)."
+        )

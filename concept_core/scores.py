@@ -1,0 +1,26 @@
+"""One number for each concept and image token, in float32, in each of the paper's three spaces."""
+
+from torch import Tensor, einsum
+
+SPACES = ("output", "cross-attention", "value")
+# Beside the mean over heads, cross-attention is kept after a softmax over concepts in each head, as in the paper.
+CROSS_SHARE = "cross-attention, softmax per head"
+
+
+def output_scores(token_share: Tensor, attended: Tensor, image_out: Tensor) -> Tensor:
+    """[B, C, N]: o_c · o_x, the mean over a concept's tokens. attended [B, T, D], image_out [B, N, D], token_share [C, T]."""
+    concept_out = einsum("ct,btd->bcd", token_share, attended.float())
+    return concept_out @ image_out.float().transpose(1, 2)
+
+
+def cross_scores(token_share: Tensor, concept_k: Tensor, image_q: Tensor) -> dict[str, Tensor]:
+    """[B, C, N] each: image queries · concept keys, both [B, heads, ·, d], raw and as shares, the mean over heads."""
+    keys = einsum("ct,bhtd->bhcd", token_share, concept_k.float())
+    per_head = keys @ image_q.float().transpose(2, 3)
+    return {"cross-attention": per_head.mean(1), CROSS_SHARE: per_head.softmax(2).mean(1)}
+
+
+def value_scores(token_share: Tensor, concept_v: Tensor, image_v: Tensor) -> Tensor:
+    """[B, C, N]: v_c · v_x with heads joined; concept_v [B, heads, T, d], image_v [B, heads, N, d]."""
+    values = einsum("ct,bhtd->bhcd", token_share, concept_v.float())
+    return einsum("bhcd,bhnd->bcn", values, image_v.float())

@@ -1,0 +1,82 @@
+"""Flux with a concept stream as one differentiable function.
+
+ComfyUI's blocks add in place, which autograd cannot follow; this calls the same sub-modules without.
+"""
+
+import torch
+from comfy.ldm.flux.layers import timestep_embedding
+from torch.nn.functional import scaled_dot_product_attention as attention
+
+SCORED_BLOCKS = 3
+
+
+def flow_and_scores(model, latent, sigma, guidance, batch):
+    """Velocity like `latent` [B, 16, H, W], and the output-space scores [B, C, N] of each of the last blocks."""
+    img, img_ids = model.process_img(latent)
+    img = model.img_in(img)
+    txt, concepts = model.txt_in(batch.context), model.txt_in(batch.concept_embeddings)
+    time = model.time_in(timestep_embedding(sigma, 256)) + model.guidance_in(
+        timestep_embedding(torch.full_like(sigma, guidance), 256)
+    )
+    vec = time + model.vector_in(batch.pooled)
+    concept_vec = time + model.vector_in(torch.zeros_like(batch.pooled))
+    txt_ids = torch.zeros(img_ids.shape[0], txt.shape[1], 3)
+    rotations = model.pe_embedder(torch.cat((txt_ids, img_ids), 1)[:1])
+    heads = model.num_heads
+    # Concept tokens that only pad the batch are keys for nobody.
+    keys = torch.cat((batch.concept_token_there, torch.ones(img.shape[:2], dtype=torch.bool)), 1)[:, None, None]
+    scores = []
+    for block in model.double_blocks:
+        img_1, img_2 = block.img_mod(vec)
+        txt_1, txt_2 = block.txt_mod(vec)
+        con_1, con_2 = block.txt_mod(concept_vec)
+        iq, ik, iv = qkv(block.img_attn, block.img_norm1(img), img_1, heads)
+        tq, tk, tv = qkv(block.txt_attn, block.txt_norm1(txt), txt_1, heads)
+        cq, ck, cv = qkv(block.txt_attn, block.txt_norm1(concepts), con_1, heads)
+        iq, ik = rotate(iq, rotations[:, :, txt.shape[1] :]), rotate(ik, rotations[:, :, txt.shape[1] :])
+        joint = attention(torch.cat((tq, iq), 2), torch.cat((tk, ik), 2), torch.cat((tv, iv), 2))
+        concept_out = attention(cq, torch.cat((ck, ik), 2), torch.cat((cv, iv), 2), attn_mask=keys)
+        txt_out, img_out = join(joint[:, :, : txt.shape[1]]), join(joint[:, :, txt.shape[1] :])
+        concept_out = join(concept_out)
+        token_scores = concept_out.float() @ img_out.float().transpose(1, 2)
+        scores.append(batch.token_share @ token_scores)
+        img = add(img, block.img_attn, block.img_norm2, block.img_mlp, img_out, img_1, img_2)
+        txt = add(txt, block.txt_attn, block.txt_norm2, block.txt_mlp, txt_out, txt_1, txt_2)
+        concepts = add(concepts, block.txt_attn, block.txt_norm2, block.txt_mlp, concept_out, con_1, con_2)
+    x = torch.cat((txt, img), 1)
+    for block in model.single_blocks:
+        x = single(block, x, vec, rotations, heads)
+    x = model.final_layer(x[:, txt.shape[1] :], vec)
+    height, width = latent.shape[2] // 2, latent.shape[3] // 2
+    x = x.unflatten(1, (height, width)).unflatten(3, (16, 2, 2)).permute(0, 3, 1, 4, 2, 5)
+    return x.reshape(latent.shape).float(), scores[-SCORED_BLOCKS:]
+
+
+def qkv(attn, x, modulation, heads):
+    x = attn.qkv((1 + modulation.scale) * x + modulation.shift)
+    q, k, v = x.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+    return attn.norm.query_norm(q).to(v), attn.norm.key_norm(k).to(v), v
+
+
+def rotate(x, rotations):
+    pairs = x.float().unflatten(-1, (-1, 1, 2))
+    return (rotations[..., 0] * pairs[..., 0] + rotations[..., 1] * pairs[..., 1]).flatten(-2).to(x)
+
+
+def join(x):
+    return x.transpose(1, 2).flatten(2)
+
+
+def add(x, attn, norm, mlp, out, first, second):
+    x = x + first.gate * attn.proj(out)
+    return x + second.gate * mlp((1 + second.scale) * norm(x) + second.shift)
+
+
+def single(block, x, vec, rotations, heads):
+    modulation, _ = block.modulation(vec)
+    x_in = (1 + modulation.scale) * block.pre_norm(x) + modulation.shift
+    qkv_part, mlp = torch.split(block.linear1(x_in), [3 * block.hidden_size, block.mlp_hidden_dim], dim=-1)
+    q, k, v = qkv_part.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+    q, k = block.norm.query_norm(q).to(v), block.norm.key_norm(k).to(v)
+    out = join(attention(rotate(q, rotations), rotate(k, rotations), v))
+    return x + modulation.gate * block.linear2(torch.cat((out, block.mlp_act(mlp)), 2))

@@ -1,0 +1,94 @@
+"""How well the demo model's concept maps lie on drawn scenes: `python demo_training/evaluate.py --scenes 60`.
+
+Each held-out scene is encoded, noised and shown to the model once per noise level; the maps are the mean over the
+levels, upsampled to the picture, and each pixel goes to its strongest concept. Prints mean IoU, pixel accuracy and the
+share of things in which their map peaks, for each space and picture size.
+"""
+
+import argparse
+
+import comfy_path  # noqa: F401
+import torch
+from probe import call_at
+from scenes import draw_scene
+
+from concept_attention.concept_core.concepts import encode_concepts
+from concept_attention.concept_core.maps import decode
+from concept_attention.concept_core.resize import upsample
+from concept_attention.concept_core.sampling import record_concepts
+from concept_attention.concept_core.scores import SPACES
+from concept_attention.demo_model.flux import load_flux
+from concept_attention.demo_model.text_encoders import load_clip
+from concept_attention.demo_model.vae import VAE_SCALE, VAE_SHIFT, load_vae
+
+HELD_OUT = 900_000_000  # first seed; training draws below it
+SIZES = {"square": (256, 256), "wide": (192, 320), "tall": (320, 192)}
+SIGMAS = [0.5, 0.4, 0.3]
+
+
+class Demo:
+    """The demo model, and the maps that it has of a drawn scene."""
+
+    def __init__(self):
+        self.model, self.clip, self.vae = load_flux(), load_clip(), load_vae()
+
+    @torch.no_grad()
+    def record(self, scene, names, sigmas=SIGMAS, seed=0):
+        """(recording, samples) of the scene's picture, noised to each level."""
+        patched, recording = record_concepts(self.model, encode_concepts(self.clip, ",".join(names)), spaces="all")
+        latent = (self.vae.encode(torch.from_numpy(scene.picture)[None]) - VAE_SHIFT) * VAE_SCALE
+        generator = torch.Generator().manual_seed(seed)
+        noised = [torch.lerp(latent, torch.randn(latent.shape, generator=generator), sigma) for sigma in sigmas]
+        positive = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(scene.caption))
+        _, samples = call_at(patched, positive, noised, [*sigmas, 0.0])
+        return recording, samples
+
+
+def concepts_of(scene):
+    """The scene's shapes, or full names where two are alike, and its ground."""
+    shapes = [t.shape for t in scene.things]
+    return [t.shape if shapes.count(t.shape) == 1 else t.name for t in scene.things] + [scene.ground]
+
+
+def at_picture_size(maps):
+    """[C, H, W] of the first picture."""
+    return upsample(maps.values, maps.pixels_per_token, maps.image_size, maps.image_size)[0]
+
+
+def judge(shares, areas):
+    """(mean IoU of the winner, pixel accuracy, share of concepts that peak inside) for [C, H, W] maps and true areas."""
+    winner, truth = shares.argmax(0), areas.argmax(0)
+    hits = [((winner == c) & (truth == c)).sum() / ((winner == c) | (truth == c)).sum() for c in range(len(areas))]
+    peaks = [areas[c].flatten()[shares[c].argmax()] > 0.5 for c in range(len(areas))]
+    return torch.stack(hits).mean().item(), (winner == truth).float().mean().item(), torch.stack(peaks).float().mean().item()
+
+
+def main():
+    args = parse_args()
+    demo = Demo()
+    choices = [(space, "auto") for space in SPACES] + [("output", block) for block in args.blocks]
+    print(f"{'size':8}{'space':18}{'blocks':8}{'mean IoU':>10}{'accuracy':>10}{'peaks inside':>14}")
+    for size, (height, width) in SIZES.items():
+        rows = {choice: [] for choice in choices}
+        for seed in range(HELD_OUT, HELD_OUT + args.scenes):
+            scene = draw_scene(seed, height, width)
+            names = concepts_of(scene)
+            areas = torch.stack([torch.from_numpy(scene.area(name)) for name in names])
+            recording, samples = demo.record(scene, names, args.sigmas)
+            for space, blocks in choices:
+                rows[space, blocks].append(judge(at_picture_size(decode(recording, samples, space, blocks)), areas))
+        for (space, blocks), figures in rows.items():
+            iou, accuracy, peaks = torch.tensor(figures).mean(0).tolist()
+            print(f"{size:8}{space:18}{blocks:8}{iou:10.3f}{accuracy:10.3f}{peaks:14.3f}", flush=True)
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", type=int, default=60, help="of each size")
+    parser.add_argument("--sigmas", type=float, nargs="+", default=SIGMAS)
+    parser.add_argument("--blocks", nargs="*", default=[], help="more choices of blocks to judge, such as 3 4 5 3-5")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""Train the demo Flux on drawn scenes: flow matching, and a term that lays its concept maps on the things.
+
+The term is the cross-entropy between the softmaxed output-space scores of the last blocks and the coverage that the
+scene was drawn with. At this size the property does not emerge by itself as it does in the published models.
+"""
+
+import argparse
+import math
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import comfy_path  # noqa: F401
+import numpy as np
+import torch
+from batches import SIZES, SceneSet
+from comfy.ldm.flux.model import Flux
+from differentiable_flux import flow_and_scores
+from safetensors.torch import save_file
+
+from concept_attention.demo_model.flux import FLUX_FILE
+from concept_attention.demo_model.text_encoders import POOLED_WIDTH, T5_WIDTH
+
+FLUX_CONFIG = {
+    "in_channels": 16,
+    "out_channels": 16,
+    "vec_in_dim": POOLED_WIDTH,
+    "context_in_dim": T5_WIDTH,
+    "hidden_size": 128,
+    "mlp_ratio": 4.0,
+    "num_heads": 1,
+    "depth": 6,
+    "depth_single_blocks": 2,
+    "axes_dim": [16, 56, 56],
+    "theta": 10000,
+    "patch_size": 2,
+    "qkv_bias": True,
+    "guidance_embed": True,
+    "txt_ids_dims": [],
+}
+GUIDANCE = 3.5
+
+
+def main():
+    args = parse_args()
+    torch.manual_seed(args.seed)
+    started = time.time()
+    with ProcessPoolExecutor(2) as pool:
+        sets = [SceneSet.draw(pool, range(i * 10**6, i * 10**6 + args.scenes // 2**min(i, 1)), size) for i, size in enumerate(SIZES)]
+    print(f"{sum(map(len, sets))} scenes drawn in {time.time() - started:.0f} s", flush=True)
+    model = new_flux()
+    average = {name: p.detach().clone() for name, p in model.state_dict().items()}
+    optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=0.01, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: min(1, (s + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * s / args.steps)) + 0.01)
+    forward = torch.compile(flow_and_scores) if args.compile else flow_and_scores
+    running = None
+    for step in range(args.steps):
+        scenes = sets[int(np.random.default_rng((args.seed, step)).choice(3, p=[0.5, 0.25, 0.25]))]
+        batch = scenes.batch(args.batch, np.random.default_rng((args.seed, step, 1)))
+        noise = torch.randn_like(batch.latent)
+        sigma = torch.sigmoid(0.4 + 1.5 * torch.randn(len(noise)))
+        noisy = torch.lerp(batch.latent, noise, sigma[:, None, None, None])
+        with torch.autocast("cpu", torch.bfloat16):
+            velocity, scores = forward(model, noisy, sigma, GUIDANCE, batch)
+        flow_loss = (velocity - (noise - batch.latent)).square().mean()
+        map_loss = map_cross_entropy(scores, batch)
+        loss = flow_loss + args.map_weight * map_loss
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        follow(average, model, min(0.999, (step + 1) / (step + 20)))
+        figures = torch.stack([flow_loss.detach(), map_loss.detach()])
+        running = figures if running is None else torch.lerp(running, figures, 0.02)
+        if step % 50 == 0 or step == args.steps - 1:
+            print(f"step {step}: flow {running[0]:.4f}, maps {running[1]:.4f}, {time.time() - started:.0f} s", flush=True)
+        if step % 500 == 499 or step == args.steps - 1:
+            save(average, args.out)
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=10000)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--scenes", type=int, default=8000, help="square ones; half as many wide and tall")
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--map-weight", type=float, default=0.1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--out", type=Path, default=FLUX_FILE)
+    return parser.parse_args()
+
+
+def new_flux():
+    model = Flux(dtype=torch.float32, operations=torch.nn, **FLUX_CONFIG)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 2:
+            torch.nn.init.xavier_uniform_(parameter)
+        elif name.endswith("bias"):
+            torch.nn.init.zeros_(parameter)
+        if "mod.lin" in name or "modulation" in name or name.startswith("final_layer.linear"):
+            parameter.data.mul_(0.1)
+    return model
+
+
+def map_cross_entropy(scores, batch):
+    """Mean over blocks and image tokens of −Σ coverage · log softmax over concepts (scores: list of [B, C, N])."""
+    absent = ~batch.concept_there[:, :, None]
+    losses = []
+    for block_scores in scores:
+        log_share = block_scores.float().masked_fill(absent, -1e4).log_softmax(1)
+        losses.append(-(batch.coverage * log_share).sum() / batch.coverage.sum())
+    return torch.stack(losses).mean()
+
+
+@torch.no_grad()
+def follow(average, model, decay):
+    for name, parameter in model.state_dict().items():
+        average[name].lerp_(parameter, 1 - decay)
+
+
+def save(weights, path):
+    """Half precision, in the key names that Flux checkpoints are published in."""
+    save_file({n.replace("_norm.weight", "_norm.scale"): w.half().contiguous() for n, w in weights.items()}, path)
+
+
+if __name__ == "__main__":
+    main()

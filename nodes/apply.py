@@ -1,0 +1,53 @@
+from comfy_api.latest import io
+
+from ..concept_core.sampling import record_concepts
+from .sockets import CATEGORY, Concepts, Recording
+
+
+class Apply(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ConceptAttentionApply",
+            display_name="Apply Concept Attention",
+            category=CATEGORY,
+            description="Lets the model record where it sees each concept while it samples. The picture stays the same, bit for bit.",
+            inputs=[
+                io.Model.Input("model", tooltip="A Flux 1 model (dev, schnell, Krea, Kontext, Fill)."),
+                Concepts.Input("concepts", tooltip="From Encode Concepts."),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    tooltip="Where in the sampling schedule recording starts. Nothing is computed before it.",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    tooltip="Where in the sampling schedule recording ends. Nothing is computed after it.",
+                ),
+                io.Combo.Input(
+                    "spaces",
+                    options=["output", "output + cross-attention", "all"],
+                    default="output",
+                    advanced=True,
+                    tooltip="What is recorded. Output is the method and gives the sharpest maps; cross-attention and value are for comparison.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output("model", tooltip="The model that records: connect it to the sampler or guider."),
+                Recording.Output("recording", tooltip="For Decode Concept Maps, together with what the sampler gives out."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model, concepts, start_percent, end_percent, spaces):
+        return io.NodeOutput(*record_concepts(model, concepts, start_percent, end_percent, spaces))
+
+
+NODES = [Apply]

@@ -1,0 +1,63 @@
+from comfy_api.latest import io
+
+from ..concept_core.maps import decode
+from ..concept_core.scores import SPACES
+from .sockets import CATEGORY, Maps, Recording
+
+
+class Decode(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ConceptAttentionDecode",
+            display_name="Decode Concept Maps",
+            category=CATEGORY,
+            description="Turns a recording into one map per concept. Changing its settings samples nothing again.",
+            inputs=[
+                Recording.Input("recording", tooltip="From Apply Concept Attention."),
+                io.Latent.Input("samples", tooltip="What the sampler gave out, unchanged: it tells which sampling to decode."),
+                io.Combo.Input(
+                    "space",
+                    options=list(SPACES),
+                    default="output",
+                    advanced=True,
+                    tooltip="Output is the method. The other two are for comparison and must be recorded by Apply.",
+                ),
+                io.String.Input(
+                    "blocks",
+                    default="auto",
+                    advanced=True,
+                    tooltip="Which blocks of the model to average: auto (the late ones), all, or numbers such as 15-18 or 3,5,7-9.",
+                ),
+                io.Float.Input(
+                    "start_percent", default=0.0, min=0.0, max=1.0, step=0.001, advanced=True, tooltip="Leave out sampling steps before this point."
+                ),
+                io.Float.Input(
+                    "end_percent", default=1.0, min=0.0, max=1.0, step=0.001, advanced=True, tooltip="Leave out sampling steps after this point."
+                ),
+                io.Boolean.Input(
+                    "softmax",
+                    default=True,
+                    advanced=True,
+                    tooltip="On: concepts compete, and a map is each one's share of every spot. Off: raw scores. One concept alone is always raw.",
+                ),
+                io.Float.Input(
+                    "temperature",
+                    default=1.0,
+                    min=0.01,
+                    max=10000.0,
+                    step=0.1,
+                    advanced=True,
+                    tooltip="Above 1 softens the competition between concepts, below 1 sharpens it.",
+                ),
+            ],
+            outputs=[Maps.Output("maps", tooltip="For the heatmap and save nodes.")],
+        )
+
+    @classmethod
+    def execute(cls, recording, samples, space, blocks, start_percent, end_percent, softmax, temperature):
+        maps = decode(recording, samples["samples"], space, blocks, start_percent, end_percent, softmax, temperature)
+        return io.NodeOutput(maps)
+
+
+NODES = [Decode]

@@ -1,0 +1,31 @@
+from comfy_api.latest import io
+
+from ..demo_model.flux import load_flux
+from ..demo_model.text_encoders import load_clip
+from ..demo_model.vae import load_vae
+from .sockets import CATEGORY
+
+
+class DemoModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ConceptAttentionDemoModel",
+            display_name="Concept Attention Demo Model",
+            category=CATEGORY,
+            description="A tiny Flux that comes with this pack and paints coloured shapes, to try the nodes without a download: "
+            '"a red circle and a blue square on sand".',
+            inputs=[io.Combo.Input("family", options=["flux"], default="flux", tooltip="The kind of model.")],
+            outputs=[
+                io.Model.Output("model", tooltip="Paints circles, squares, triangles, stars and hearts, best at 256 x 256."),
+                io.Clip.Output("clip", tooltip="Its text encoders, which know the words of its captions only."),
+                io.Vae.Output("vae", tooltip="Its VAE."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, family):
+        return io.NodeOutput(load_flux(), load_clip(), load_vae())
+
+
+NODES = [DemoModel]

@@ -1,0 +1,53 @@
+from comfy_api.latest import io
+
+from ..concept_core.concepts import encode_concepts
+from .sockets import CATEGORY, Concepts
+
+
+class EncodeConcepts(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ConceptAttentionEncodeConcepts",
+            display_name="Encode Concepts",
+            category=CATEGORY,
+            description="Names the things to look for in the picture. They need not be in the prompt.",
+            search_aliases=["concept attention", "text to mask", "segment by words"],
+            inputs=[
+                io.Clip.Input("clip", tooltip="The CLIP that belongs to the model: CLIP-L and T5-XXL for Flux."),
+                io.String.Input(
+                    "concepts",
+                    multiline=True,
+                    default="dragon, rock, sky",
+                    tooltip="What to look for, separated by commas or lines. Each gets a map. Simple words work best. "
+                    "Prompt syntax such as (word:1.2) has no meaning here.",
+                ),
+                io.String.Input(
+                    "background",
+                    default="",
+                    tooltip="Concepts that compete with those above but are not shown, for example: background, floor. May be empty.",
+                ),
+                io.Combo.Input(
+                    "tokens",
+                    options=["all tokens", "first token"],
+                    default="all tokens",
+                    advanced=True,
+                    tooltip="A long word or several words are several tokens. All of them, or only the first as in the authors' code.",
+                ),
+                io.Combo.Input(
+                    "encoder",
+                    options=["auto", "t5", "clip"],
+                    default="auto",
+                    advanced=True,
+                    tooltip="The text encoder that reads the concepts. Auto takes the one the model family was published with: T5 for Flux 1.",
+                ),
+            ],
+            outputs=[Concepts.Output("concepts", tooltip="The encoded concepts, for Apply Concept Attention.")],
+        )
+
+    @classmethod
+    def execute(cls, clip, concepts, background, tokens, encoder):
+        return io.NodeOutput(encode_concepts(clip, concepts, background, tokens, encoder))
+
+
+NODES = [EncodeConcepts]

@@ -1,0 +1,40 @@
+from comfy_api.latest import io
+
+from ..concept_core.colormaps import COLORMAPS
+from ..concept_core.heatmaps import SCALES, heatmaps
+from .sockets import CATEGORY, Maps
+
+
+class Heatmap(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ConceptAttentionHeatmap",
+            display_name="Concept Heatmap",
+            category=CATEGORY,
+            description="Draws each concept's map, by itself or over the picture.",
+            inputs=[
+                Maps.Input("maps", tooltip="From Decode or Load Concept Maps."),
+                io.Image.Input("image", optional=True, tooltip="The decoded picture: heatmaps are laid over it and take its size."),
+                io.Combo.Input("colormap", options=list(COLORMAPS), default="plasma", tooltip="From low to high."),
+                io.Combo.Input(
+                    "scale",
+                    options=list(SCALES),
+                    default=SCALES[0],
+                    tooltip="What the lowest and highest colours stand for: the extremes of all of a picture's maps, of each map alone, "
+                    "or shares of 0 and 1. A map alone looks strong even where its concept is absent.",
+                ),
+                io.Float.Input("opacity", default=0.7, min=0.0, max=1.0, step=0.05, tooltip="Of the heatmap over the picture, if one is connected."),
+                io.Boolean.Input("labels", default=True, tooltip="Write each concept's name in the corner."),
+            ],
+            outputs=[
+                io.Image.Output("heatmaps", tooltip="One picture per concept; of several pictures, all concepts of the first come first.")
+            ],
+        )
+
+    @classmethod
+    def execute(cls, maps, colormap, scale, opacity, labels, image=None):
+        return io.NodeOutput(heatmaps(maps, image, colormap, scale, opacity, labels))
+
+
+NODES = [Heatmap]

@@ -1,0 +1,72 @@
+"""Agreement with the authors' own implementation, through ComfyUI's loader, guider and Flux."""
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from concept_attention.concept_core import sampling
+from concept_attention.concept_core.concepts import Concepts
+from concept_attention.concept_core.maps import decode
+from probe import call_at, conditioning
+from safetensors import safe_open
+
+SIGMAS = [0.9, 0.5]
+GRID = (8, 12)
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with safe_open(Path(__file__).with_name("flux_reference.safetensors"), framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()} | json.loads(file.metadata()["config"])
+
+
+@pytest.fixture(scope="module")
+def heard(golden):
+    """Everything that our stream computes on the golden input: (recording, samples, denoised, vectors per call)."""
+    vectors = []
+
+    class Listener(sampling.Call):
+        def record(self, index, attended, image_out, concept_k, image_q, concept_v, image_v):
+            vectors.append((attended, image_q))
+            super().record(index, attended, image_out, concept_k, image_q, concept_v, image_v)
+
+    model = tiny.flux(heads=2, depth=golden["depth"], single=golden["single"], seed=golden["seed"])
+    concepts = Concepts(("a", "b", "c"), 3, "t5", golden["concepts"][0], torch.eye(3))
+    patched, recording = sampling.record_concepts(model, concepts, spaces="output + cross-attention")
+    positive = conditioning(golden["context"], golden["y"], guidance=3.5)
+    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "Call", Listener)
+        denoised, samples = call_at(patched, positive, [golden["x"]] * 2, SIGMAS)
+    return recording, samples, denoised, vectors
+
+
+def test_the_model_is_the_same(golden, heard):
+    for step, denoised in enumerate(heard[2]):
+        velocity = (golden["x"] - denoised) / SIGMAS[step]
+        assert (velocity - golden[f"velocity_{step}"]).abs().max() < 1e-5
+
+
+def test_concept_outputs(golden, heard):
+    vectors = heard[3]
+    for step in range(2):
+        for block in range(3):
+            expected = golden[f"concept_out_{step}_{block}"]
+            torch.testing.assert_close(vectors[3 * step + block][0], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_scores_of_every_step_and_block(golden, heard):
+    run = heard[0].runs[-1]
+    for step, sigma in enumerate(sorted(run.steps, reverse=True)):
+        for block in range(3):
+            expected = golden[f"scores_out_{step}_{block}"]
+            torch.testing.assert_close(run.steps[sigma]["output"][block], expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("softmax", "name"), [(True, "map_out_softmax"), (False, "map_out_raw")])
+def test_maps(golden, heard, softmax, name):
+    recording, samples = heard[:2]
+    maps = decode(recording, samples, blocks="all", softmax=softmax)
+    assert maps.values.shape == (1, 3, *GRID)
+    assert (maps.values - golden[name]).abs().max() < 1e-4
