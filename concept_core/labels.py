@@ -13,7 +13,7 @@ SMALLEST = 9  # pixels; below this letters cannot be read
 def draw_label(picture: Tensor, text: str) -> Tensor:
     """[H, W, 3] in 0..1 with `text` in white on a dark plate, made smaller and then cut with … to fit the width."""
     height, width = picture.shape[:2]
-    font, text = _fit(text, width, round(max(height, width) / 18))
+    font, text = _fit(text, width, round(min(11 + max(height, width) / 64, height / 4)))
     pad = _pad(font)
     plate = Image.new("L", (math.ceil(_width(font, text)), sum(font.getmetrics()) + pad), 0)
     ImageDraw.Draw(plate).text((pad, pad // 2), text, fill=255, font=font)

@@ -41,8 +41,8 @@ T5_LENGTH = 32
 def load_clip():
     """A CLIP of ComfyUI's Flux type; its weights follow from their names, the same on every machine."""
     weights = [
-        _random_weights(comfy.clip_model.CLIPTextModel, CLIP_L_CONFIG),
-        _random_weights(comfy.text_encoders.t5.T5, T5_CONFIG),
+        random_weights(comfy.clip_model.CLIPTextModel, CLIP_L_CONFIG),
+        random_weights(comfy.text_encoders.t5.T5, T5_CONFIG),
     ]
     return comfy.sd.CLIP(
         ClipTarget(FluxTokenizer, flux_clip()),
@@ -53,7 +53,7 @@ def load_clip():
     )
 
 
-def _random_weights(model_class, config):
+def random_weights(model_class, config):
     skeleton = model_class(config, torch.float32, "meta", comfy.ops.disable_weight_init).state_dict()
     return {name: _random_tensor(name, tensor.shape) for name, tensor in skeleton.items()}
 

@@ -4,8 +4,8 @@ import asyncio
 import json
 import time
 
-from client import Client, to_prompt
-from server import ROOT, running_server
+from comfy_client import Client, to_prompt
+from comfy_server import ROOT, running_server
 
 WORKFLOW = ROOT / "example_workflows" / "concept_heatmaps_demo.json"
 OUTPUT = ROOT / "demo_output"

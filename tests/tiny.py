@@ -1,10 +1,15 @@
 """Small models with random weights that go through ComfyUI's own loaders."""
 
+import comfy.clip_model
 import comfy.ldm.flux.model
+import comfy.ldm.modules.diffusionmodules.mmdit
 import comfy.ops
 import comfy.sd
+import comfy.sd1_clip
+import comfy.supported_models_base
 import torch
 import weights_recipe
+from concept_attention.demo_model import text_encoders
 
 
 def flux(heads=2, depth=3, single=1, context=64, pooled=32, seed=0, guidance=True, dtype=torch.float32):
@@ -17,3 +22,34 @@ def flux(heads=2, depth=3, single=1, context=64, pooled=32, seed=0, guidance=Tru
     )  # fmt: skip
     shapes = {name.replace("_norm.weight", "_norm.scale"): p.shape for name, p in skeleton.state_dict().items()}
     return comfy.sd.load_diffusion_model_state_dict(weights_recipe.fill(shapes, seed), model_options={"dtype": dtype})
+
+
+def flux2():
+    """A MODEL of Flux.2, which is ComfyUI's Flux class too but modulates all blocks alike."""
+    skeleton = comfy.ldm.flux.model.Flux(
+        in_channels=128, out_channels=128, vec_in_dim=None, context_in_dim=64, hidden_size=128, mlp_ratio=3.0, num_heads=1,
+        depth=1, depth_single_blocks=1, axes_dim=[32, 32, 32, 32], theta=2000, patch_size=1, qkv_bias=False,
+        guidance_embed=False, txt_ids_dims=[3], global_modulation=True, mlp_silu_act=True, ops_bias=False,
+        dtype=torch.float32, device="meta", operations=comfy.ops.disable_weight_init,
+    )  # fmt: skip
+    return comfy.sd.load_diffusion_model_state_dict(_filled(skeleton))
+
+
+def sd3():
+    skeleton = comfy.ldm.modules.diffusionmodules.mmdit.MMDiT(
+        input_size=None, in_channels=16, depth=2, adm_in_channels=2048, pos_embed_max_size=8, num_patches=64, qk_norm="rms",
+        context_embedder_config={"target": "torch.nn.Linear", "params": {"in_features": 64, "out_features": 128}},
+        dtype=torch.float32, device="meta", operations=comfy.ops.disable_weight_init,
+    )  # fmt: skip
+    return comfy.sd.load_diffusion_model_state_dict(_filled(skeleton))
+
+
+def clip_l():
+    """A CLIP of the Stable Diffusion 1 type: CLIP-L alone."""
+    weights = text_encoders.random_weights(comfy.clip_model.CLIPTextModel, text_encoders.CLIP_L_CONFIG)
+    target = comfy.supported_models_base.ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
+    return comfy.sd.CLIP(target, state_dict=[weights], model_options={"clip_l_model_config": text_encoders.CLIP_L_CONFIG})
+
+
+def _filled(skeleton, seed=0):
+    return weights_recipe.fill({name: p.shape for name, p in skeleton.state_dict().items()}, seed)

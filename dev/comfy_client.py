@@ -41,12 +41,15 @@ class Client:
             return await reply.json()
 
     async def queue(self, prompt: dict, progress=lambda node, value, total: None) -> Result:
-        """Run an API-format workflow to its end. WorkflowError if it is refused, fails or is interrupted."""
+        """Run an API-format workflow to its end. WorkflowError if it, or a part of it, is refused or fails."""
         async with self.session.post(f"{self.address}/prompt", json={"prompt": prompt, "client_id": self.id}) as reply:
             answer = await reply.json()
         if reply.status != 200:
             raise WorkflowError(_refusal(answer))
-        return await self._follow(answer["prompt_id"], progress)
+        result = await self._follow(answer["prompt_id"], progress)
+        if answer.get("node_errors"):  # the server runs what is left
+            raise WorkflowError(_refusal(answer))
+        return result
 
     async def _follow(self, prompt_id, progress):
         result = Result()
@@ -76,8 +79,10 @@ class Client:
 
 
 def _refusal(answer):
-    details = [error["details"] or error["message"] for node in answer.get("node_errors", {}).values() for error in node["errors"]]
-    return "\n".join([answer["error"]["message"], *details])
+    lines = [answer["error"]["message"]] if "error" in answer else []
+    for node in answer.get("node_errors", {}).values():
+        lines += [f"{node['class_type']}: {error['message']}: {error['details']}" for error in node["errors"]]
+    return "\n".join(lines)
 
 
 def to_prompt(workflow: dict, node_types: dict) -> dict:

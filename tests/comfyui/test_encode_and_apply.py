@@ -1,0 +1,75 @@
+import pytest
+import tiny
+import torch
+from concept_attention.concept_core.concepts import encode_concepts
+from concept_attention.concept_core.sampling import record_concepts
+from concept_attention.demo_model.text_encoders import T5_LENGTH, load_clip
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return load_clip()
+
+
+def t5(clip, text, length):
+    """The first embeddings of a text, by the way a prompt goes."""
+    return clip.encode_from_tokens(clip.tokenize(text))[0, :length]
+
+
+def test_a_concept_is_encoded_alone_by_its_own_tokens(clip):
+    concepts = encode_concepts(clip, "circle, sand, red circle", "brick")
+    assert concepts.names == ("circle", "sand", "red circle", "brick") and concepts.shown == 3
+    counts = [1, 3, 2, 1]  # T5 splits sand into ▁ s and
+    assert concepts.token_share.gt(0).sum(1).tolist() == counts
+    assert torch.equal(concepts.token_share.sum(1), torch.ones(4))
+    expected = [t5(clip, name, count) for name, count in zip(concepts.names, counts)]
+    assert torch.equal(concepts.embeddings, torch.cat(expected))
+
+
+def test_first_token_only(clip):
+    concepts = encode_concepts(clip, "circle, sand", tokens="first token")
+    assert torch.equal(concepts.embeddings, torch.stack([t5(clip, "circle", 1)[0], t5(clip, "sand", 1)[0]]))
+    assert torch.equal(concepts.token_share, torch.eye(2))
+
+
+@pytest.mark.parametrize("text", ["(circle:1.2)", "embedding:circle", "((star))", "[a|b]"])
+def test_prompt_syntax_is_literal(clip, text):
+    tokens = clip.tokenizer.t5xxl.tokenizer(text)["input_ids"][:-1]
+    assert clip.tokenizer.t5xxl.tokenizer.decode(tokens) == text
+    concepts = encode_concepts(clip, text)
+    assert concepts.names == (text,) and len(concepts.embeddings) == len(tokens)
+
+
+def test_a_concept_longer_than_the_padding(clip):
+    words = " ".join(["circle"] * (T5_LENGTH + 8))
+    assert encode_concepts(clip, words).embeddings.shape == (T5_LENGTH + 8, 128)
+
+
+def test_a_concept_named_twice_counts_once(clip):
+    concepts = encode_concepts(clip, "circle, sand, circle", "sand, brick")
+    assert concepts.names == ("circle", "sand", "brick") and concepts.shown == 2
+
+
+def test_bad_input_to_encode(clip):
+    for nothing in ("", " , \n,"):
+        with pytest.raises(ValueError, match="No concepts: name at least one"):
+            encode_concepts(clip, nothing, "sky")
+    with pytest.raises(ValueError, match=r"text encoders: l.*Supported: Flux 1"):
+        encode_concepts(tiny.clip_l(), "dog")
+    with pytest.raises(ValueError, match="no CLIP"):
+        encode_concepts(None, "dog")
+    with pytest.raises(ValueError, match="set encoder to auto or t5"):
+        encode_concepts(clip, "dog", encoder="clip")
+
+
+@pytest.mark.parametrize(("load", "name"), [(tiny.flux2, "Flux2"), (tiny.sd3, "SD3")])
+def test_a_model_of_another_family_is_refused_by_name(clip, load, name):
+    with pytest.raises(ValueError, match=rf"does not know the model family {name}\. Supported: Flux 1"):
+        record_concepts(load(), encode_concepts(clip, "dog"))
+
+
+def test_bad_input_to_apply(clip):
+    with pytest.raises(ValueError, match="encoded by t5 with width 128.*reads t5 with width 64.*connect the CLIP that belongs"):
+        record_concepts(tiny.flux(context=64), encode_concepts(clip, "dog"))
+    with pytest.raises(ValueError, match=r"start_percent \(0.7\) must be below end_percent \(0.2\)"):
+        record_concepts(tiny.flux(context=128), encode_concepts(clip, "dog"), 0.7, 0.2)

@@ -1,0 +1,96 @@
+"""The recorded scores against a plain restatement of the method on the blocks' own modules, in ComfyUI's Flux."""
+
+import copy
+
+import pytest
+import tiny
+import torch
+from comfy.ldm.flux.layers import timestep_embedding as comfy_timestep_embedding
+from concept_attention.concept_core.concepts import Concepts
+from concept_attention.concept_core.families.flux import timestep_embedding
+from concept_attention.concept_core.sampling import record_concepts
+from concept_attention.concept_core.scores import CROSS_SHARE
+from probe import call_at, conditioning
+
+SIGMA, GUIDANCE = 0.7, 3.5
+
+
+@torch.no_grad()
+def restated(model, x, context, pooled, concepts):
+    """Scores of every block, in float64, in the order of the paper's pseudo code; picture rows of one prompt only."""
+    net = copy.deepcopy(model.model.diffusion_model).double()
+    h, w = (x.shape[2] + 1) // 2, (x.shape[3] + 1) // 2
+    img, img_ids = net.process_img(x.double())
+    img, txt, con = net.img_in(img), net.txt_in(context.double()), net.txt_in(concepts.double())
+    time = net.time_in(timestep_embedding(torch.tensor([SIGMA]).double())) + net.guidance_in(
+        timestep_embedding(torch.tensor([GUIDANCE]).double())
+    )
+    vec, con_vec = time + net.vector_in(pooled.double()), time + net.vector_in(torch.zeros_like(pooled).double())
+    pe = net.pe_embedder(torch.cat((torch.zeros(1, txt.shape[1], 3), img_ids[:1]), 1)).double()
+    scores = []
+    for block in net.double_blocks:
+        con_mod, txt_mod, img_mod = block.txt_mod(con_vec), block.txt_mod(vec), block.img_mod(vec)
+
+        def heads(attn, norm, tokens, mod):
+            qkv = attn.qkv((1 + mod.scale) * norm(tokens) + mod.shift)
+            q, k, v = qkv.reshape(*qkv.shape[:2], 3, net.num_heads, -1).permute(2, 0, 3, 1, 4)
+            return attn.norm.query_norm(q), attn.norm.key_norm(k), v
+
+        cq, ck, cv = heads(block.txt_attn, block.txt_norm1, con, con_mod[0])
+        tq, tk, tv = heads(block.txt_attn, block.txt_norm1, txt, txt_mod[0])
+        iq, ik, iv = heads(block.img_attn, block.img_norm1, img, img_mod[0])
+        q, k = rotate(torch.cat((tq, iq), 2), pe), rotate(torch.cat((tk, ik), 2), pe)
+        joined = softmax_attention(q, k, torch.cat((tv, iv), 2))
+        txt_out, img_out = joined[:, : txt.shape[1]], joined[:, txt.shape[1] :]
+        con_out = softmax_attention(cq, torch.cat((ck, k[:, :, txt.shape[1] :]), 2), torch.cat((cv, iv), 2))
+        crossed = torch.einsum("bhcd,bhnd->bhcn", ck, iq)
+        scores.append(
+            {
+                "output": torch.einsum("bcd,bnd->bcn", con_out, img_out),
+                "cross-attention": crossed.mean(1),
+                CROSS_SHARE: crossed.softmax(2).mean(1),
+                "value": torch.einsum("bhcd,bhnd->bcn", cv, iv),
+            }
+        )
+        con = update(block.txt_attn, block.txt_norm2, block.txt_mlp, con, con_out, con_mod)
+        txt = update(block.txt_attn, block.txt_norm2, block.txt_mlp, txt, txt_out, txt_mod)
+        img = update(block.img_attn, block.img_norm2, block.img_mlp, img, img_out, img_mod)
+    assert img.shape[1] == h * w
+    return {space: torch.stack([s[space] for s in scores]) for space in scores[0]}
+
+
+def rotate(x, pe):
+    pairs = x.unflatten(-1, (-1, 1, 2))
+    return (pe[..., 0] * pairs[..., 0] + pe[..., 1] * pairs[..., 1]).flatten(-2)
+
+
+def softmax_attention(q, k, v):
+    return (torch.softmax(q @ k.transpose(2, 3) / q.shape[-1] ** 0.5, dim=-1) @ v).transpose(1, 2).flatten(2)
+
+
+def update(attn, norm, mlp, tokens, out, mod):
+    tokens = tokens + mod[0].gate * attn.proj(out)
+    return tokens + mod[1].gate * mlp((1 + mod[1].scale) * norm(tokens) + mod[1].shift)
+
+
+@pytest.mark.parametrize(("heads", "depth", "height", "width"), [(1, 2, 6, 10), (2, 3, 12, 8), (3, 4, 7, 9)])
+def test_scores_agree_with_a_plain_restatement(heads, depth, height, width):
+    torch.manual_seed(heads)
+    model = tiny.flux(heads=heads, depth=depth, seed=heads)
+    x, context, pooled = torch.randn(1, 16, height, width), torch.randn(1, 5, 64), torch.randn(1, 32)
+    embeddings = torch.randn(4, 64)
+    patched, recording = record_concepts(model, Concepts(("a", "b", "c", "d"), 4, "t5", embeddings, torch.eye(4)), spaces="all")
+    with torch.no_grad():
+        call_at(patched, conditioning(context, pooled, guidance=GUIDANCE), [x], [SIGMA, 0.0])
+    (recorded,) = recording.runs[0].steps.values()
+    expected = restated(model, x, context, pooled, embeddings[None])
+    assert set(recorded) == set(expected)
+    for space, scores in expected.items():
+        assert (recorded[space] - scores).abs().max() <= 1e-5 * scores.abs().max(), space
+
+
+def test_timestep_embedding_is_flux_own():
+    t = torch.tensor([0.0, 0.123, 0.9, 3.5])
+    assert torch.equal(timestep_embedding(t), comfy_timestep_embedding(t, 256))
+    half = t.bfloat16()
+    assert torch.equal(timestep_embedding(half), comfy_timestep_embedding(half, 256))

@@ -1,0 +1,43 @@
+import asyncio
+import json
+
+import pytest
+from comfy_client import Client, to_prompt
+from comfy_server import ROOT, running_server
+
+
+class Live:
+    """A running ComfyUI server, driven over HTTP as its interface does."""
+
+    def __init__(self, address, base, output):
+        self.address, self.base, self.output = address, base, output
+
+    def do(self, work):
+        """Run `work(client)` with a connected client."""
+
+        async def connected():
+            async with Client(self.address) as client:
+                return await work(client)
+
+        return asyncio.run(connected())
+
+    def queue(self, prompt):
+        return self.do(lambda client: client.queue(prompt))
+
+    def node_types(self):
+        return self.do(lambda client: client.get("/object_info"))
+
+    def demo(self):
+        """The demo workflow in API format, with a seed and sizes that make it quick."""
+        return to_prompt(demo_workflow(), self.node_types())
+
+
+def demo_workflow():
+    return json.loads((ROOT / "example_workflows" / "concept_heatmaps_demo.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def live(tmp_path_factory):
+    base = tmp_path_factory.mktemp("comfyui")
+    with running_server(base, base / "output", base / "server.log") as address:
+        yield Live(address, base, base / "output")

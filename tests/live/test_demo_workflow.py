@@ -1,0 +1,171 @@
+"""The demo workflow on a live server: what is saved, what runs again and what does not."""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from comfy_client import WorkflowError
+from concept_attention.concept_core.storage import load_maps
+from PIL import Image
+
+
+def nodes(prompt, class_type):
+    return [node for node, content in prompt.items() if content["class_type"] == class_type]
+
+
+def only(prompt, class_type):
+    (node,) = nodes(prompt, class_type)
+    return node
+
+
+@pytest.fixture(scope="module")
+def demo(live):
+    return live.demo()
+
+
+@pytest.fixture(scope="module")
+def first_run(live, demo):
+    return live.queue(demo)
+
+
+def saved(live, result, prompt, node):
+    """Pictures [H, W, 3] in 0..255 that a SaveImage node wrote."""
+    files = [Path(live.output, image["subfolder"], image["filename"]) for image in result.outputs[node]["images"]]
+    return [np.asarray(Image.open(file).convert("RGB")) for file in files]
+
+
+def saved_maps(live, result, prompt):
+    return load_maps(live.output / result.outputs[only(prompt, "ConceptAttentionSaveMaps")]["text"][0])
+
+
+def test_the_api_format_is_what_the_interface_makes_of_the_workflow(demo):
+    """demo_api.json was exported by ComfyUI's own interface."""
+    exported = json.loads(Path(__file__).with_name("demo_api.json").read_text(encoding="utf-8"))
+    assert demo == {node: {"class_type": c["class_type"], "inputs": c["inputs"]} for node, c in exported.items()}
+
+
+def test_the_demo_leaves_pictures_heatmaps_overlays_and_maps(live, demo, first_run):
+    pictures = {node: saved(live, first_run, demo, node) for node in nodes(demo, "SaveImage")}
+    assert sorted(len(p) for p in pictures.values()) == [1, 4, 4]
+    assert all(p.shape == (256, 256, 3) and p.std() > 5 for group in pictures.values() for p in group)
+    maps = saved_maps(live, first_run, demo)
+    assert maps.values.shape == (1, 4, 16, 16) and maps.names == ("circle", "square", "star", "grass")
+    torch.testing.assert_close(maps.values.sum(1), torch.ones(1, 16, 16))
+
+
+def test_a_second_queue_runs_nothing(live, demo, first_run):
+    assert live.queue(demo).executed == []
+
+
+def test_changing_decode_or_heatmap_samples_and_encodes_nothing_again(live, demo, first_run):
+    for class_type, setting in [
+        ("ConceptAttentionDecode", {"temperature": 30.0}),
+        ("ConceptAttentionDecode", {"blocks": "all", "end_percent": 0.5}),
+        ("ConceptAttentionHeatmap", {"colormap": "viridis"}),
+    ]:
+        changed = copy.deepcopy(demo)
+        for node in nodes(demo, class_type):
+            changed[node]["inputs"] |= setting
+        ran = {changed[node]["class_type"] for node in live.queue(changed).executed}
+        assert class_type in ran
+        assert ran <= {"ConceptAttentionDecode", "ConceptAttentionHeatmap", "ConceptAttentionSaveMaps", "SaveImage"}
+
+
+def test_another_seed_gives_that_seeds_maps(live, demo, first_run):
+    seed = {seed: with_seed(demo, seed) for seed in (101, 102)}
+    maps = {s: saved_maps(live, live.queue(prompt), prompt).values for s, prompt in seed.items()}
+    first = saved_maps(live, first_run, demo).values
+    assert not torch.equal(maps[101], maps[102]) and not torch.equal(maps[101], first)
+    again = with_seed(demo, 101)
+    again[only(again, "ConceptAttentionSaveMaps")]["inputs"]["filename_prefix"] = "again"
+    assert torch.equal(saved_maps(live, live.queue(again), again).values, maps[101])
+
+
+def with_seed(prompt, seed):
+    prompt = copy.deepcopy(prompt)
+    prompt[only(prompt, "KSampler")]["inputs"]["seed"] = seed
+    return prompt
+
+
+def test_the_picture_is_the_same_without_the_nodes(live, demo, first_run):
+    plain = copy.deepcopy(demo)
+    apply = only(plain, "ConceptAttentionApply")
+    plain[only(plain, "KSampler")]["inputs"]["model"] = plain[apply]["inputs"]["model"]
+    plain = {node: content for node, content in plain.items() if not content["class_type"].startswith("ConceptAttention") or "Demo" in content["class_type"]}
+    plain = {node: content for node, content in plain.items() if content["class_type"] != "SaveImage" or content["inputs"]["images"][0] in plain}
+    (node,) = nodes(plain, "SaveImage")
+    plain[node]["inputs"]["filename_prefix"] = "plain"
+    assert np.array_equal(saved(live, live.queue(plain), plain, node)[0], saved(live, first_run, demo, node)[0])
+
+
+def test_saved_maps_are_loaded_bit_for_bit(live, demo, first_run):
+    file = first_run.outputs[only(demo, "ConceptAttentionSaveMaps")]["text"][0].replace("\\", "/") + " [output]"
+    assert file in live.node_types()["ConceptAttentionLoadMaps"]["input"]["required"]["file"][1]["options"]
+    result = live.queue(load_and_save(file))
+    copied = load_maps(live.output / result.outputs["2"]["text"][0])
+    assert torch.equal(copied.values, saved_maps(live, first_run, demo).values) and copied.names == ("circle", "square", "star", "grass")
+
+
+def load_and_save(file, prefix="copy"):
+    return {
+        "1": {"class_type": "ConceptAttentionLoadMaps", "inputs": {"file": file}},
+        "2": {"class_type": "ConceptAttentionSaveMaps", "inputs": {"maps": ["1", 0], "filename_prefix": prefix}},
+    }
+
+
+def test_maps_files_that_cannot_be_loaded(live, demo, first_run):
+    whole = (live.output / first_run.outputs[only(demo, "ConceptAttentionSaveMaps")]["text"][0]).read_bytes()
+    (live.output / "cut.safetensors").write_bytes(whole[:-100])
+    (live.output / "text.safetensors").write_bytes(b"no safetensors")
+    (live.base / "outside.safetensors").write_bytes(whole)
+    for file, message in [
+        ("cut.safetensors [output]", "cut.safetensors cannot be read"),
+        ("text.safetensors [output]", "text.safetensors cannot be read"),
+        ("../outside.safetensors [output]", "lies outside the output folder"),
+        (str(live.base / "outside.safetensors"), "lies outside the input folder"),
+        ("missing.safetensors", "There is no missing.safetensors"),
+    ]:
+        with pytest.raises(WorkflowError, match=message):
+            live.queue(load_and_save(file))
+
+
+def test_maps_are_not_saved_outside_the_output_folder(live, demo, first_run):
+    changed = copy.deepcopy(demo)
+    changed[only(changed, "ConceptAttentionSaveMaps")]["inputs"]["filename_prefix"] = "../../escaped"
+    with pytest.raises(WorkflowError, match="outside the output folder"):
+        live.queue(changed)
+
+
+@pytest.mark.parametrize(
+    ("class_type", "setting", "message"),
+    [
+        ("ConceptAttentionEncodeConcepts", {"concepts": " , "}, "No concepts: name at least one"),
+        ("ConceptAttentionApply", {"start_percent": 0.5, "end_percent": 0.5}, "must be below end_percent"),
+        ("ConceptAttentionDecode", {"blocks": "19-25"}, "not within this model's blocks, 0-5"),
+        ("ConceptAttentionDecode", {"blocks": "abc"}, "Write auto, all, or numbers"),
+        ("ConceptAttentionDecode", {"start_percent": 0.9, "end_percent": 0.1}, "must be below end_percent"),
+        ("ConceptAttentionDecode", {"space": "value"}, "value space was not recorded"),
+        ("ConceptAttentionDecode", {"temperature": 0.0}, "smaller than min"),
+        ("ConceptAttentionHeatmap", {"colormap": "jet"}, "jet"),
+    ],
+)
+def test_bad_settings_are_said_where_they_are(live, demo, first_run, class_type, setting, message):
+    changed = copy.deepcopy(demo)
+    changed[nodes(changed, class_type)[0]]["inputs"] |= setting
+    with pytest.raises(WorkflowError, match=message):
+        live.queue(changed)
+
+
+def test_a_latent_from_elsewhere(live, demo, first_run):
+    changed = copy.deepcopy(demo)
+    changed[only(changed, "ConceptAttentionDecode")]["inputs"]["samples"] = [only(changed, "EmptySD3LatentImage"), 0]
+    with pytest.raises(WorkflowError, match="do not come from a sampler"):
+        live.queue(changed)
+    changed = with_seed(demo, 7)
+    changed[only(changed, "KSampler")]["inputs"]["model"] = [only(changed, "ConceptAttentionDemoModel"), 0]
+    changed[only(changed, "ConceptAttentionEncodeConcepts")]["inputs"]["concepts"] = "heart, brick"
+    with pytest.raises(WorkflowError, match="Nothing is recorded yet"):
+        live.queue(changed)

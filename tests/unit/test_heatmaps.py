@@ -1,0 +1,99 @@
+import logging
+
+import pytest
+import torch
+from concept_attention.concept_core.colormaps import COLORMAPS, colour
+from concept_attention.concept_core.heatmaps import heatmaps, scaled
+from concept_attention.concept_core.labels import draw_label
+from concept_attention.concept_core.maps import Maps
+from concept_attention.concept_core.resize import upsample
+
+
+def maps(values, names=None, shares=True, shown=None, image_size=None):
+    names = names or tuple(f"c{i}" for i in range(values.shape[1]))
+    size = image_size or (values.shape[2] * 16, values.shape[3] * 16)
+    return Maps(values, names, shown or len(names), shares, size, 16)
+
+
+def test_a_token_lies_on_its_own_square_of_pixels():
+    values = torch.zeros(1, 1, 4, 6)
+    values[0, 0, 1, 4] = 1
+    picture = upsample(values, 16, (64, 96), (64, 96))[0, 0]
+    y, x = torch.meshgrid(torch.arange(64) + 0.5, torch.arange(96) + 0.5, indexing="ij")
+    assert (picture * y).sum() / picture.sum() == pytest.approx(1.5 * 16, abs=0.1)
+    assert (picture * x).sum() / picture.sum() == pytest.approx(4.5 * 16, abs=0.1)
+
+
+def test_a_padded_grid_is_cropped_not_squeezed():
+    """A 56 x 88 pixel picture has 7 x 11 latent pixels and 4 x 6 tokens, of which the last reach beyond the edge."""
+    values = torch.zeros(1, 1, 4, 6)
+    values[0, 0, 1, 1] = 1
+    odd, even = upsample(values, 16, (56, 88), (56, 88)), upsample(values, 16, (64, 96), (64, 96))
+    assert torch.equal(odd, even[:, :, :56, :88])
+    twice = upsample(values, 16, (56, 88), (112, 176))
+    assert twice.shape == (1, 1, 112, 176)
+    assert divmod(twice[0, 0].argmax().item(), 176)[0] == pytest.approx(48, abs=2)
+
+
+def test_upsampling_stays_within_the_maps_range():
+    values = torch.rand(2, 3, 5, 4)
+    smooth = upsample(values, 16, (80, 64), (80, 64))
+    assert (smooth.amax((2, 3)) <= values.amax((2, 3))).all() and (smooth.amin((2, 3)) >= values.amin((2, 3))).all()
+
+
+def test_scales():
+    values = torch.tensor([[[[0.2, 0.4]], [[0.0, 0.8]]]])
+    assert scaled(values, "all concepts together", True).flatten().tolist() == pytest.approx([0.25, 0.5, 0, 1])
+    assert scaled(values, "each concept alone", True).flatten().tolist() == pytest.approx([0, 1, 0, 1])
+    assert scaled(values, "absolute", True).flatten().tolist() == pytest.approx([0.2, 0.4, 0, 0.8])
+    with pytest.raises(ValueError, match="turn softmax on"):
+        scaled(values, "absolute", False)
+
+
+def test_a_flat_map_is_not_blown_up_into_noise(caplog):
+    values = 0.5 + 1e-8 * torch.rand(1, 1, 4, 4)
+    with caplog.at_level(logging.WARNING):
+        assert scaled(values, "each concept alone", True).eq(0).all()
+    assert "the same everywhere" in caplog.text
+
+
+def test_order_is_picture_by_picture_concept_by_concept_without_background():
+    values = torch.arange(6.0).reshape(2, 3, 1, 1).expand(2, 3, 2, 2) / 6
+    drawn = heatmaps(maps(values, shown=2), colormap="gray", scale="absolute", labels=False)
+    assert drawn.shape == (4, 32, 32, 3)
+    assert drawn[:, 5, 5, 0].tolist() == pytest.approx([0, 1 / 6, 3 / 6, 4 / 6])
+
+
+def test_overlay_mixes_with_the_picture_and_takes_its_size():
+    values = torch.ones(2, 2, 2, 3) * torch.tensor([0.0, 1.0])[None, :, None, None]
+    image = torch.rand(2, 64, 96, 3)
+    drawn = heatmaps(maps(values), image, "gray", "absolute", opacity=0.25, labels=False)
+    assert torch.allclose(drawn[2], 0.75 * image[1], atol=1e-6) and torch.allclose(drawn[3], 0.75 * image[1] + 0.25, atol=1e-6)
+    one_for_all = heatmaps(maps(values), image[:1], "gray", "absolute", opacity=0.0, labels=False)
+    assert torch.allclose(one_for_all, image[:1].expand(4, -1, -1, -1))
+    with pytest.raises(ValueError, match="3 pictures do not fit maps of 2"):
+        heatmaps(maps(values), torch.rand(3, 64, 96, 3))
+
+
+def test_nan_is_an_error_not_a_picture():
+    with pytest.raises(ValueError, match="NaN"):
+        heatmaps(maps(torch.full((1, 2, 2, 2), float("nan"))))
+
+
+@pytest.mark.parametrize(("width", "height"), [(64, 320), (256, 256), (1024, 64), (24, 24)])
+def test_labels_fit(width, height):
+    picture = torch.full((height, width, 3), 0.5)
+    labelled = draw_label(picture, "a very long concept name indeed")
+    assert labelled.shape == picture.shape and labelled.max() > 0.6
+    assert torch.equal(labelled[height // 2 :], picture[height // 2 :]) or height < 32
+    assert picture.eq(0.5).all()
+
+
+def test_colormaps_run_from_dark_to_bright():
+    assert list(COLORMAPS)[0] == "plasma"
+    ends = torch.tensor([0.0, 1.0])
+    assert torch.equal((colour(ends, "plasma") * 255).round(), torch.tensor([[13.0, 8, 135], [240, 249, 33]]))
+    assert torch.equal(colour(torch.tensor([-1.0, 2.0]), "gray"), colour(ends, "gray"))
+    for name in set(COLORMAPS) - {"turbo"}:
+        brightness = colour(torch.linspace(0, 1, 50), name) @ torch.tensor([0.299, 0.587, 0.114])
+        assert (brightness.diff() > -1e-3).all(), name

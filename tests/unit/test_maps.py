@@ -1,0 +1,144 @@
+"""Decoding hand-made recordings, whose maps can be worked out on paper."""
+
+import math
+
+import pytest
+import torch
+from concept_attention.concept_core.concepts import Concepts
+from concept_attention.concept_core.maps import decode
+from concept_attention.concept_core.recording import MAX_RUNS, Recording, Run
+from concept_attention.concept_core.scores import CROSS_SHARE
+
+SAMPLES = torch.arange(2 * 16 * 4 * 6.0).reshape(2, 16, 4, 6)  # grid 2 x 3
+
+
+def recording(names=("a", "b"), shown=None, spaces=("output",), depth=4):
+    concepts = Concepts(tuple(names), shown or len(names), "t5", torch.zeros(len(names), 8), torch.eye(len(names)))
+    return Recording(concepts, spaces, depth, range(depth - 1, depth), 16)
+
+
+def run(scores, samples=SAMPLES, space="output"):
+    """A run with scores [steps, blocks, B, C, N] at sigma 1, then halves of it; percent p is at sigma 1 − p."""
+    made = Run(len(samples), (2, 3), (32, 48), lambda percent: 1 - percent)
+    for i, step in enumerate(scores):
+        made.add(0.5**i, {space: step})
+    made.latents.append(samples)
+    return made
+
+
+def constant(*values, blocks=4, batch=2, tokens=6):
+    """[blocks, B, C, N] with one value per concept."""
+    return torch.tensor(values)[None, None, :, None].expand(blocks, batch, len(values), tokens).clone()
+
+
+def decoded(recorded, made, **choices):
+    recorded.keep(made)
+    return decode(recorded, made.latents[0], **choices)
+
+
+def test_softmax_is_taken_before_the_mean_over_steps_and_blocks():
+    steps = torch.stack([constant(0.0, math.log(3)), constant(math.log(9), 0.0)])
+    maps = decoded(recording(), run(steps))
+    # shares of a: 1/4 and 9/10; of the mean scores it would be 0.634
+    assert maps.values[:, 0] == pytest.approx(torch.full((2, 2, 3), (0.25 + 0.9) / 2))
+    assert maps.shares and maps.image_size == (32, 48)
+
+
+def test_without_softmax_maps_are_mean_scores():
+    maps = decoded(recording(), run(torch.stack([constant(1.0, 5.0), constant(2.0, -5.0)])), softmax=False)
+    assert maps.values[0, 0].eq(1.5).all() and maps.values[0, 1].eq(0).all() and not maps.shares
+
+
+def test_one_concept_is_not_one_everywhere():
+    scores = torch.arange(6.0).expand(1, 4, 2, 1, 6)
+    maps = decoded(recording(["a"]), run(scores))
+    assert torch.equal(maps.values[1, 0], torch.arange(6.0).reshape(2, 3)) and not maps.shares
+
+
+def test_temperature_divides_the_scores():
+    maps = decoded(recording(), run(constant(0.0, 4 * math.log(3))[None]), temperature=4.0)
+    assert maps.values[0, 1] == pytest.approx(torch.full((2, 3), 0.75))
+
+
+def test_cross_attention_takes_the_shares_of_each_head():
+    recorded = recording(spaces=("output", "cross-attention"))
+    made = run(constant(7.0, 7.0)[None], space="cross-attention")
+    made.steps[1.0] |= {"output": constant(0.0, 0.0), CROSS_SHARE: constant(0.2, 0.8)}
+    recorded.keep(made)
+    assert decode(recorded, SAMPLES, "cross-attention").values[0, 0] == pytest.approx(torch.full((2, 3), 0.2))
+    softer = decode(recorded, SAMPLES, "cross-attention", temperature=2.0).values[0, 0]
+    assert softer == pytest.approx(torch.full((2, 3), 0.2**0.5 / (0.2**0.5 + 0.8**0.5)))
+
+
+def test_background_competes_and_is_not_shown():
+    maps = decoded(recording(["a", "b"], shown=1), run(constant(0.0, math.log(3))[None]))
+    assert maps.shown == 1 and maps.names == ("a", "b")
+    assert maps.values[0, 0] == pytest.approx(torch.full((2, 3), 0.25))
+
+
+def test_tokens_lie_row_by_row():
+    scores = torch.zeros(1, 4, 2, 2, 6)
+    scores[..., 0, 4] = 50  # row 1, column 1
+    maps = decoded(recording(), run(scores))
+    assert (maps.values[0, 0] > 0.9).nonzero().tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize(("start", "end", "expected"), [(0, 1, 2.0), (0, 0.25, 1.0), (0.5, 0.75, 2.5), (0.5, 0.6, 2.0), (0.75, 1, 3.0)])
+def test_percent_chooses_steps_by_sigma(start, end, expected):
+    steps = torch.stack([constant(1.0, 0.0), constant(2.0, 0.0), constant(3.0, 0.0)])  # sigmas 1, 0.5, 0.25
+    maps = decoded(recording(), run(steps), softmax=False, start_percent=start, end_percent=end)
+    assert maps.values[0, 0].eq(expected).all()
+
+
+def test_calls_at_the_same_sigma_are_averaged():
+    made = run(torch.stack([constant(1.0, 0.0)]))
+    made.add(1.0, {"output": constant(4.0, 0.0)})
+    made.add(1.0, {"output": constant(7.0, 0.0)})
+    assert decoded(recording(), made, softmax=False).values[0, 0].eq(4).all()
+
+
+def test_each_latent_gets_its_own_run_and_rows():
+    recorded = recording()
+    for i in range(3):
+        recorded.keep(run(constant(float(i), 0.0)[None], SAMPLES + i))
+    scores = torch.zeros(1, 4, 2, 2, 6)
+    scores[:, :, 1] = 9
+    recorded.keep(run(scores, SAMPLES + 9))
+    assert decode(recorded, SAMPLES + 1, softmax=False).values[0, 0].eq(1).all()
+    assert decode(recorded, (SAMPLES + 9)[1:], softmax=False).values[:, 0].eq(9).all()
+    assert decode(recorded, (SAMPLES + 2).half().float(), softmax=False).values[0, 0].eq(2).all()
+
+
+def test_runs_are_bounded():
+    recorded = recording()
+    for i in range(MAX_RUNS + 3):
+        recorded.keep(run(constant(float(i), 0.0)[None], SAMPLES + i))
+    assert len(recorded.runs) == MAX_RUNS
+    with pytest.raises(ValueError, match="sample again"):
+        decode(recorded, SAMPLES)
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"start_percent": 0.6, "end_percent": 0.4}, "start_percent .0.6. must be below end_percent .0.4."),
+        ({"start_percent": 0.1, "end_percent": 0.2}, "No recorded step lies between 0.1 and 0.2"),
+        ({"space": "value"}, 'value space was not recorded: set spaces to "all"'),
+        ({"space": "cross-attention"}, 'set spaces to "output . cross-attention"'),
+        ({"temperature": 0.0}, "temperature must be above 0"),
+        ({"blocks": "4"}, "0-3"),
+    ],
+)
+def test_what_cannot_be_decoded_is_said_with_the_mend(choices, message):
+    with pytest.raises(ValueError, match=message):
+        decoded(recording(), run(constant(0.0, 0.0)[None]), **choices)
+
+
+def test_decode_before_any_sampling_and_with_a_latent_from_elsewhere():
+    recorded = recording()
+    with pytest.raises(ValueError, match="Nothing is recorded yet"):
+        decode(recorded, SAMPLES)
+    recorded.keep(run(constant(0.0, 0.0)[None]))
+    for other in (SAMPLES + 1, SAMPLES[:, :, :, :4], SAMPLES.repeat(2, 1, 1, 1) + torch.arange(4.0)[:, None, None, None]):
+        with pytest.raises(ValueError, match="do not come from a sampler that used this recording's model"):
+            decode(recorded, other)
