@@ -4,3 +4,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "dev"))
 
 import in_comfyui  # noqa: E402, F401
+
+
+def pytest_addoption(parser):
+    parser.addoption("--write-contract", action="store_true", help="write tests/live/contract.json anew")
