@@ -18,9 +18,9 @@ def main():
     parser.add_argument("job", choices=["demo", "test"])
     args, rest = parser.parse_known_args()
     python, variables = environment.prepare(test_tools=args.job == "test")
-    commands = {"demo": [environment.ROOT / "dev" / "demo.py"], "test": ["-m", "pytest"]}
+    script = environment.ROOT / "dev" / {"demo": "demo.py", "test": "run_tests.py"}[args.job]
     try:
-        return subprocess.call([python, *commands[args.job], *rest], cwd=environment.ROOT, env=variables)
+        return subprocess.call([python, script, *rest], cwd=environment.ROOT, env=variables)
     except KeyboardInterrupt:
         return 130
 

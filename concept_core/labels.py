@@ -24,9 +24,9 @@ def draw_label(picture: Tensor, text: str) -> Tensor:
     return labelled
 
 
-def _fit(text: str, width: int, size: int):
-    """The largest font up to `size` in which the text fits, and the text, shortened if none does."""
-    for size in range(max(size, SMALLEST), SMALLEST - 1, -1):
+def _fit(text: str, width: int, largest: int):
+    """The largest font up to that size in which the text fits, and the text, shortened if none does."""
+    for size in range(max(largest, SMALLEST), SMALLEST - 1, -1):
         font = ImageFont.load_default(size)
         if _width(font, text) <= width:
             return font, text

@@ -1,7 +1,7 @@
 """What one Apply node has heard: a run for every sampling, with scores for every step and block."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Callable
 
 import torch
 from torch import Tensor
@@ -80,7 +80,8 @@ class Recording:
         if not self.runs:
             raise ValueError(
                 "Nothing is recorded yet: no sampler has used the model that came out of the Apply node. "
-                "Connect that model to the sampler whose samples you decode."
+                "Connect that model to the sampler whose samples you decode. "
+                "If it is, ComfyUI has dropped the recording to save memory: sample again with another seed."
             )
         for run in reversed(self.runs):
             rows = run.rows_of(samples)

@@ -1,8 +1,7 @@
 """The one module that hooks ComfyUI's sampler: it opens a run for every sampling and records the model's calls in it."""
 
-from comfy.patcher_extension import WrappersMP
-
 import torch
+from comfy.patcher_extension import WrappersMP
 
 from .concepts import Concepts
 from .families import family_of
@@ -58,6 +57,7 @@ class Recorder:
         """OUTER_SAMPLE wrapper: a run is kept only if its sampling ends well."""
         patcher = executor.class_obj.model_patcher
         sampling = patcher.get_model_object("model_sampling")
+        enclosing = self.run
         self.run = run = self.new_run(noise, sampling.percent_to_sigma)
         self.first_sigma, self.last_sigma = map(sampling.percent_to_sigma, (self.start_percent, self.end_percent))
         last_denoised = None
@@ -71,7 +71,7 @@ class Recorder:
         try:
             samples = executor(noise, latent_image, sampler, sigmas, denoise_mask, keep_denoised, *args, **kwargs)
         finally:
-            self.run = None
+            self.run = enclosing
         run.latents.append(samples.detach().cpu().clone())
         if last_denoised is not None:  # SamplerCustomAdvanced gives this out too
             run.latents.append(patcher.model.process_latent_out(last_denoised.detach().cpu()).clone())

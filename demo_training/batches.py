@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from functools import cache
 
-import numpy as np
 import torch
-from scenes import COLOURS, GROUNDS, SHAPES, draw_scene
-
 from concept_attention.demo_model.text_encoders import load_clip
 from concept_attention.demo_model.vae import cosine_basis, latent_offset
+from scenes import COLOURS, GROUNDS, SHAPES, draw_scene
 
 SIZES = [(256, 256), (192, 320), (320, 192)]  # height, width
 TOKEN = 16  # pixels across one image token

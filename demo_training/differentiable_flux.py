@@ -15,9 +15,7 @@ def flow_and_scores(model, latent, sigma, guidance, batch):
     img, img_ids = model.process_img(latent)
     img = model.img_in(img)
     txt, concepts = model.txt_in(batch.context), model.txt_in(batch.concept_embeddings)
-    time = model.time_in(timestep_embedding(sigma, 256)) + model.guidance_in(
-        timestep_embedding(torch.full_like(sigma, guidance), 256)
-    )
+    time = model.time_in(timestep_embedding(sigma, 256)) + model.guidance_in(timestep_embedding(torch.full_like(sigma, guidance), 256))
     vec = time + model.vector_in(batch.pooled)
     concept_vec = time + model.vector_in(torch.zeros_like(batch.pooled))
     txt_ids = torch.zeros(img_ids.shape[0], txt.shape[1], 3)

@@ -1,17 +1,18 @@
 """How well the demo model's concept maps lie on drawn scenes: `python demo_training/evaluate.py --scenes 60`.
 
 Each held-out scene is encoded, noised and shown to the model once per noise level; the maps are the mean over the
-levels, upsampled to the picture, and each pixel goes to its strongest concept. Prints mean IoU, pixel accuracy and the
-share of things in which their map peaks, for each space and picture size.
+levels, upsampled to the picture, and each pixel goes to its strongest concept. With --painted the model paints the
+scenes' captions instead, and what is where follows from the colours in its pictures. Prints mean IoU, pixel accuracy
+and the share of concepts whose map peaks inside what it names, for each space and picture size.
 """
 
 import argparse
 
 import comfy_path  # noqa: F401
-import torch
-from probe import call_at
-from scenes import draw_scene
 
+# isort: split
+import comfy.sample
+import torch
 from concept_attention.concept_core.concepts import encode_concepts
 from concept_attention.concept_core.maps import decode
 from concept_attention.concept_core.resize import upsample
@@ -20,10 +21,13 @@ from concept_attention.concept_core.scores import SPACES
 from concept_attention.demo_model.flux import load_flux
 from concept_attention.demo_model.text_encoders import load_clip
 from concept_attention.demo_model.vae import VAE_SCALE, VAE_SHIFT, load_vae
+from probe import call_at
+from scenes import coverage_by_colour, draw_scene
 
 HELD_OUT = 900_000_000  # first seed; training draws below it
 SIZES = {"square": (256, 256), "wide": (192, 320), "tall": (320, 192)}
 SIGMAS = [0.5, 0.4, 0.3]
+PAINTING_CFG = 2.0
 
 
 class Demo:
@@ -42,6 +46,16 @@ class Demo:
         positive = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(scene.caption))
         _, samples = call_at(patched, positive, noised, [*sigmas, 0.0])
         return recording, samples
+
+    @torch.no_grad()
+    def paint(self, caption, names, size, seed, background=""):
+        """(recording, samples, picture [H, W, 3]) of a prompt."""
+        patched, recording = record_concepts(self.model, encode_concepts(self.clip, ",".join(names), background), spaces="all")
+        latent = torch.zeros(1, 16, size[0] // 8, size[1] // 8)
+        noise = comfy.sample.prepare_noise(latent, seed)
+        prompts = [self.clip.encode_from_tokens_scheduled(self.clip.tokenize(text)) for text in (caption, "")]
+        samples = comfy.sample.sample(patched, noise, 20, PAINTING_CFG, "euler", "simple", *prompts, latent, disable_pbar=True, seed=seed)
+        return recording, samples, self.vae.decode(samples)[0].clamp(0, 1)
 
 
 def concepts_of(scene):
@@ -74,7 +88,11 @@ def main():
             scene = draw_scene(seed, height, width)
             names = concepts_of(scene)
             areas = torch.stack([torch.from_numpy(scene.area(name)) for name in names])
-            recording, samples = demo.record(scene, names, args.sigmas)
+            if args.painted:
+                recording, samples, picture = demo.paint(scene.caption, names, (height, width), seed)
+                areas = torch.from_numpy(coverage_by_colour(picture.numpy(), [t.colour for t in scene.things], scene.ground))
+            else:
+                recording, samples = demo.record(scene, names, args.sigmas)
             for space, blocks in choices:
                 rows[space, blocks].append(judge(at_picture_size(decode(recording, samples, space, blocks)), areas))
         for (space, blocks), figures in rows.items():
@@ -85,6 +103,7 @@ def main():
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=60, help="of each size")
+    parser.add_argument("--painted", action="store_true", help="judge the model's own pictures")
     parser.add_argument("--sigmas", type=float, nargs="+", default=SIGMAS)
     parser.add_argument("--blocks", nargs="*", default=[], help="more choices of blocks to judge, such as 3 4 5 3-5")
     return parser.parse_args()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-COLOURS = {
+COLOURS = {  # of things
     "red": (0.87, 0.11, 0.15),
     "orange": (0.98, 0.52, 0.06),
     "yellow": (0.98, 0.87, 0.10),
@@ -20,7 +20,20 @@ COLOURS = {
     "black": (0.09, 0.09, 0.11),
 }
 SHAPES = ("circle", "square", "triangle", "star", "heart")
-GROUNDS = ("grass", "sand", "water", "snow", "brick")
+GROUNDS = {  # the colours that each consists of
+    "grass": [(0.33, 0.49, 0.20)],
+    "sand": [(0.84, 0.74, 0.56)],
+    "water": [(0.20, 0.55, 0.65)],
+    "snow": [(0.93, 0.95, 0.99)],
+    "brick": [(0.58, 0.29, 0.22), (0.74, 0.70, 0.65)],
+}
+
+
+def coverage_by_colour(picture, colours, ground):
+    """[colours + 1, H, W]: 1 where a painted picture [H, W, 3] is nearest to a thing's colour; the last is the ground."""
+    candidates = [[COLOURS[colour]] for colour in colours] + [GROUNDS[ground]]
+    distances = [np.min([np.linalg.norm(picture - np.array(c), axis=-1) for c in group], axis=0) for group in candidates]
+    return np.eye(len(candidates), dtype=np.float32)[np.argmin(distances, axis=0)].transpose(2, 0, 1)
 
 
 @dataclass
@@ -62,7 +75,7 @@ class Scene:
 
 def draw_scene(seed, height=256, width=256):
     rng = np.random.default_rng(seed)
-    ground = str(rng.choice(GROUNDS))
+    ground = str(rng.choice(list(GROUNDS)))
     things = _place(rng, height, width)
     picture = _texture(ground, rng, height, width)
     left = np.ones((height, width))
@@ -162,21 +175,21 @@ def _texture(ground, rng, height, width):
 
 
 def _grass(rng, height, width):
-    return 0.09 * _noise(rng, height, width, (7, 2)) + 0.03 * _noise(rng, height, width, 16), np.array((0.33, 0.49, 0.20))
+    return 0.09 * _noise(rng, height, width, (7, 2)) + 0.03 * _noise(rng, height, width, 16), np.array(GROUNDS["grass"][0])
 
 
 def _sand(rng, height, width):
-    return 0.035 * _noise(rng, height, width, 2) + 0.03 * _noise(rng, height, width, (4, 20)), np.array((0.84, 0.74, 0.56))
+    return 0.035 * _noise(rng, height, width, 2) + 0.03 * _noise(rng, height, width, (4, 20)), np.array(GROUNDS["sand"][0])
 
 
 def _water(rng, height, width):
     y = np.mgrid[:height, :width][0]
     waves = np.sin(2 * np.pi * y / rng.uniform(18, 26) + 1.3 * _noise(rng, height, width, (6, 24)))
-    return 0.09 * waves, np.array((0.20, 0.55, 0.65))
+    return 0.09 * waves, np.array(GROUNDS["water"][0])
 
 
 def _snow(rng, height, width):
-    return 0.035 * _noise(rng, height, width, 12) + 0.012 * _noise(rng, height, width, 2) - 0.04, np.array((0.93, 0.95, 0.99))
+    return 0.035 * _noise(rng, height, width, 12) + 0.012 * _noise(rng, height, width, 2) - 0.04, np.array(GROUNDS["snow"][0])
 
 
 def _brick(rng, height, width):
@@ -187,7 +200,7 @@ def _brick(rng, height, width):
     x = x + rng.integers(columns) + (course % 2) * (columns // 2)
     brick = ((y % rows) >= joint) & ((x % columns) >= joint)
     shade = rng.uniform(-0.06, 0.06, (course.max() + 1, x.max() // columns + 1))[course, x // columns]
-    tint = gaussian_filter(np.where(brick[..., None], (0.58, 0.29, 0.22), (0.74, 0.70, 0.65)), (0.7, 0.7, 0))
+    tint = gaussian_filter(np.where(brick[..., None], *GROUNDS["brick"]), (0.7, 0.7, 0))
     return brick * shade + 0.02 * _noise(rng, height, width, 2), tint
 
 

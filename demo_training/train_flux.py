@@ -5,21 +5,21 @@ scene was drawn with. At this size the property does not emerge by itself as it 
 """
 
 import argparse
-import math
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import comfy_path  # noqa: F401
+
+# isort: split
 import numpy as np
 import torch
 from batches import SIZES, SceneSet
 from comfy.ldm.flux.model import Flux
-from differentiable_flux import flow_and_scores
-from safetensors.torch import save_file
-
 from concept_attention.demo_model.flux import FLUX_FILE
 from concept_attention.demo_model.text_encoders import POOLED_WIDTH, T5_WIDTH
+from differentiable_flux import flow_and_scores
+from safetensors.torch import load_file, save_file
 
 FLUX_CONFIG = {
     "in_channels": 16,
@@ -46,13 +46,15 @@ def main():
     torch.manual_seed(args.seed)
     started = time.time()
     with ProcessPoolExecutor(2) as pool:
-        sets = [SceneSet.draw(pool, range(i * 10**6, i * 10**6 + args.scenes // 2**min(i, 1)), size) for i, size in enumerate(SIZES)]
+        sets = [SceneSet.draw(pool, range(i * 10**6, i * 10**6 + args.scenes // 2 ** min(i, 1)), size) for i, size in enumerate(SIZES)]
     print(f"{sum(map(len, sets))} scenes drawn in {time.time() - started:.0f} s", flush=True)
     model = new_flux()
+    if args.resume:
+        model.load_state_dict(load(args.resume))
     average = {name: p.detach().clone() for name, p in model.state_dict().items()}
-    optimiser = torch.optim.AdamW(model.parameters(), lr=args.rate, weight_decay=0.01, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda s: min(1, (s + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * s / args.steps)) + 0.01)
-    forward = torch.compile(flow_and_scores) if args.compile else flow_and_scores
+    optimisers = new_optimisers(model, args.rate)
+    rate = rate_schedule(args.steps)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimiser, rate) for optimiser in optimisers]
     running = None
     for step in range(args.steps):
         scenes = sets[int(np.random.default_rng((args.seed, step)).choice(3, p=[0.5, 0.25, 0.25]))]
@@ -61,15 +63,14 @@ def main():
         sigma = torch.sigmoid(0.4 + 1.5 * torch.randn(len(noise)))
         noisy = torch.lerp(batch.latent, noise, sigma[:, None, None, None])
         with torch.autocast("cpu", torch.bfloat16):
-            velocity, scores = forward(model, noisy, sigma, GUIDANCE, batch)
+            velocity, scores = flow_and_scores(model, noisy, sigma, GUIDANCE, batch)
         flow_loss = (velocity - (noise - batch.latent)).square().mean()
         map_loss = map_cross_entropy(scores, batch)
         loss = flow_loss + args.map_weight * map_loss
-        optimiser.zero_grad()
+        model.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+        for stepper in (*optimisers, *schedules):
+            stepper.step()
         follow(average, model, min(0.999, (step + 1) / (step + 20)))
         figures = torch.stack([flow_loss.detach(), map_loss.detach()])
         running = figures if running is None else torch.lerp(running, figures, 0.02)
@@ -84,10 +85,10 @@ def parse_args():
     parser.add_argument("--steps", type=int, default=10000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--scenes", type=int, default=8000, help="square ones; half as many wide and tall")
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--map-weight", type=float, default=0.1)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--map-weight", type=float, default=0.2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--resume", type=Path, help="weights to go on from")
     parser.add_argument("--out", type=Path, default=FLUX_FILE)
     return parser.parse_args()
 
@@ -102,6 +103,21 @@ def new_flux():
         if "mod.lin" in name or "modulation" in name or name.startswith("final_layer.linear"):
             parameter.data.mul_(0.1)
     return model
+
+
+def new_optimisers(model, rate):
+    """Muon for the matrices inside the network, Adam for its ends, norms and biases."""
+    inside = [p for name, p in model.named_parameters() if p.ndim == 2 and "blocks" in name]
+    others = [p for name, p in model.named_parameters() if not (p.ndim == 2 and "blocks" in name)]
+    return [
+        torch.optim.Muon(inside, lr=rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=rate, weight_decay=0.01, betas=(0.9, 0.98)),
+    ]
+
+
+def rate_schedule(steps):
+    """Up over 100 steps, level, and down to nothing over the last 40 %."""
+    return lambda step: min(1, (step + 1) / 100, max(0.01, (steps - step) / (0.4 * steps)))
 
 
 def map_cross_entropy(scores, batch):
@@ -123,6 +139,10 @@ def follow(average, model, decay):
 def save(weights, path):
     """Half precision, in the key names that Flux checkpoints are published in."""
     save_file({n.replace("_norm.weight", "_norm.scale"): w.half().contiguous() for n, w in weights.items()}, path)
+
+
+def load(path):
+    return {name.replace("_norm.scale", "_norm.weight"): w.float() for name, w in load_file(path).items()}
 
 
 if __name__ == "__main__":

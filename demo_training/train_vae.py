@@ -5,13 +5,14 @@ import time
 from pathlib import Path
 
 import comfy_path  # noqa: F401
+
+# isort: split
 import numpy as np
 import torch
 from comfy.taesd.taesd import Decoder
+from concept_attention.demo_model.vae import DECODER_FILE, cosine_basis, latent_offset
 from safetensors.torch import save_file
 from scenes import draw_scene
-
-from concept_attention.demo_model.vae import DECODER_FILE, cosine_basis, latent_offset
 
 CROP = 96
 

@@ -40,6 +40,9 @@ class Client:
         async with self.session.get(self.address + path) as reply:
             return await reply.json()
 
+    async def interrupt(self):
+        await (await self.session.post(f"{self.address}/interrupt")).release()
+
     async def queue(self, prompt: dict, progress=lambda node, value, total: None) -> Result:
         """Run an API-format workflow to its end. WorkflowError if it, or a part of it, is refused or fails."""
         async with self.session.post(f"{self.address}/prompt", json={"prompt": prompt, "client_id": self.id}) as reply:

@@ -1,31 +1,42 @@
-"""Run the demo workflow on a ComfyUI server and leave its pictures and maps in demo_output/."""
+"""Run the demo workflow on a ComfyUI server and leave its pictures and maps in demo_output/.
+
+With --previews also draw the pictures of README and example workflows from them.
+"""
 
 import asyncio
 import json
+import shutil
+import sys
 import time
 
 from comfy_client import Client, to_prompt
 from comfy_server import ROOT, running_server
 
-WORKFLOW = ROOT / "example_workflows" / "concept_heatmaps_demo.json"
+WORKFLOWS = ROOT / "example_workflows"
 OUTPUT = ROOT / "demo_output"
 
 
 def main():
     home = ROOT / ".dev"
+    home.mkdir(exist_ok=True)
+    shutil.rmtree(OUTPUT, ignore_errors=True)
     print("Starting ComfyUI …", flush=True)
     started = time.time()
     with running_server(home / "base", OUTPUT, home / "server.log") as address:
-        print(f"ComfyUI is up after {time.time() - started:.0f} s. Queueing {WORKFLOW.name} …", flush=True)
+        print(f"ComfyUI is up after {time.time() - started:.0f} s. Queueing concept_heatmaps_demo.json …", flush=True)
         result = asyncio.run(run(address))
     print(f"Done. Pictures and maps are in {OUTPUT}:")
     for file in saved_files(result):
         print(f"  {file}")
+    if "--previews" in sys.argv:
+        from previews import draw_previews
+
+        draw_previews(OUTPUT / "concept_attention", WORKFLOWS, ROOT / "docs")
 
 
 async def run(address):
     async with Client(address) as client:
-        workflow = json.loads(WORKFLOW.read_text(encoding="utf-8"))
+        workflow = json.loads((WORKFLOWS / "concept_heatmaps_demo.json").read_text(encoding="utf-8"))
         prompt = to_prompt(workflow, await client.get("/object_info"))
 
         def progress(node, value, total):

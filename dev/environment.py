@@ -30,8 +30,7 @@ def prepare(test_tools: bool) -> tuple[str, dict[str, str]]:
         python = get_environment(comfyui)
     variables["COMFYUI_PATH"] = str(comfyui)
     if test_tools:
-        tools = install(python, TEST_TOOLS, HOME / "test-tools")
-        variables["PYTHONPATH"] = os.pathsep.join([str(tools), *filter(None, [os.environ.get("PYTHONPATH")])])
+        variables["TEST_TOOLS"] = str(install(python, TEST_TOOLS, HOME / "test-tools"))
     return python, variables
 
 

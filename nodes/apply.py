@@ -36,7 +36,8 @@ class Apply(io.ComfyNode):
                     options=["output", "output + cross-attention", "all"],
                     default="output",
                     advanced=True,
-                    tooltip="What is recorded. Output is the method and gives the sharpest maps; cross-attention and value are for comparison.",
+                    tooltip="What is recorded. Output is the method and gives the sharpest maps; "
+                    "cross-attention and value are for comparison.",
                 ),
             ],
             outputs=[

@@ -30,16 +30,29 @@ class Decode(io.ComfyNode):
                     tooltip="Which blocks of the model to average: auto (the late ones), all, or numbers such as 15-18 or 3,5,7-9.",
                 ),
                 io.Float.Input(
-                    "start_percent", default=0.0, min=0.0, max=1.0, step=0.001, advanced=True, tooltip="Leave out sampling steps before this point."
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    advanced=True,
+                    tooltip="Leave out sampling steps before this point of the schedule.",
                 ),
                 io.Float.Input(
-                    "end_percent", default=1.0, min=0.0, max=1.0, step=0.001, advanced=True, tooltip="Leave out sampling steps after this point."
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    advanced=True,
+                    tooltip="Leave out sampling steps after this point of the schedule.",
                 ),
                 io.Boolean.Input(
                     "softmax",
                     default=True,
                     advanced=True,
-                    tooltip="On: concepts compete, and a map is each one's share of every spot. Off: raw scores. One concept alone is always raw.",
+                    tooltip="On: concepts compete, and a map is each one's share of every spot. Off: raw scores. "
+                    "One concept alone is always raw.",
                 ),
                 io.Float.Input(
                     "temperature",

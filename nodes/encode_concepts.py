@@ -39,7 +39,7 @@ class EncodeConcepts(io.ComfyNode):
                     options=["auto", "t5", "clip"],
                     default="auto",
                     advanced=True,
-                    tooltip="The text encoder that reads the concepts. Auto takes the one the model family was published with: T5 for Flux 1.",
+                    tooltip="The text encoder that reads the concepts. Auto takes the one that fits the model family: T5 for Flux 1.",
                 ),
             ],
             outputs=[Concepts.Output("concepts", tooltip="The encoded concepts, for Apply Concept Attention.")],

@@ -24,7 +24,7 @@ class Heatmap(io.ComfyNode):
                     tooltip="What the lowest and highest colours stand for: the extremes of all of a picture's maps, of each map alone, "
                     "or shares of 0 and 1. A map alone looks strong even where its concept is absent.",
                 ),
-                io.Float.Input("opacity", default=0.7, min=0.0, max=1.0, step=0.05, tooltip="Of the heatmap over the picture, if one is connected."),
+                io.Float.Input("opacity", default=0.7, min=0.0, max=1.0, step=0.05, tooltip="Of the heatmap over the picture."),
                 io.Boolean.Input("labels", default=True, tooltip="Write each concept's name in the corner."),
             ],
             outputs=[

@@ -22,7 +22,9 @@ class SaveMaps(io.ComfyNode):
             inputs=[
                 Maps.Input("maps", tooltip="From Decode Concept Maps."),
                 io.String.Input(
-                    "filename_prefix", default="concept_maps/maps", tooltip="Folder and beginning of the file's name, within the output folder."
+                    "filename_prefix",
+                    default="concept_maps/maps",
+                    tooltip="Folder and beginning of the file's name, within the output folder.",
                 ),
             ],
         )
@@ -68,8 +70,12 @@ class LoadMaps(io.ComfyNode):
 
 
 def maps_files() -> list[str]:
-    folders = {"": folder_paths.get_input_directory(), OUTPUT: folder_paths.get_output_directory()}
-    return [path.relative_to(folder).as_posix() + mark for mark, folder in folders.items() for path in sorted(Path(folder).rglob("*.safetensors"))]
+    folders = {"": Path(folder_paths.get_input_directory()), OUTPUT: Path(folder_paths.get_output_directory())}
+    return [
+        path.relative_to(folder).as_posix() + mark
+        for mark, folder in folders.items()
+        for path in sorted(Path(folder).rglob("*.safetensors"))
+    ]
 
 
 def maps_path(file: str) -> Path:

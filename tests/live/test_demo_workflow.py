@@ -1,5 +1,6 @@
 """The demo workflow on a live server: what is saved, what runs again and what does not."""
 
+import asyncio
 import copy
 import json
 from pathlib import Path
@@ -92,13 +93,34 @@ def with_seed(prompt, seed):
 
 def test_the_picture_is_the_same_without_the_nodes(live, demo, first_run):
     plain = copy.deepcopy(demo)
-    apply = only(plain, "ConceptAttentionApply")
-    plain[only(plain, "KSampler")]["inputs"]["model"] = plain[apply]["inputs"]["model"]
-    plain = {node: content for node, content in plain.items() if not content["class_type"].startswith("ConceptAttention") or "Demo" in content["class_type"]}
-    plain = {node: content for node, content in plain.items() if content["class_type"] != "SaveImage" or content["inputs"]["images"][0] in plain}
+    plain[only(plain, "KSampler")]["inputs"]["model"] = plain[only(plain, "ConceptAttentionApply")]["inputs"]["model"]
+    for node, content in demo.items():
+        from_heatmap = demo[content["inputs"].get("images", [node])[0]]["class_type"] == "ConceptAttentionHeatmap"
+        if from_heatmap or content["class_type"].startswith("ConceptAttention") and "Demo" not in content["class_type"]:
+            del plain[node]
     (node,) = nodes(plain, "SaveImage")
     plain[node]["inputs"]["filename_prefix"] = "plain"
     assert np.array_equal(saved(live, live.queue(plain), plain, node)[0], saved(live, first_run, demo, node)[0])
+
+
+def test_after_an_interrupt_the_next_queue_is_right(live, demo, first_run):
+    long = with_seed(demo, 5)
+    long[only(long, "KSampler")]["inputs"]["steps"] = 500
+
+    async def interrupted(client):
+        loop = asyncio.get_running_loop()
+
+        def progress(node, value, total):
+            if value == 3:
+                loop.create_task(client.interrupt())
+
+        await client.queue(long, progress)
+
+    with pytest.raises(WorkflowError, match="interrupted"):
+        live.do(interrupted)
+    again = copy.deepcopy(demo)
+    again[only(again, "KSampler")]["inputs"]["denoise"] = 1.0 - 1e-9  # the same sampling, but not the cached one
+    assert torch.equal(saved_maps(live, live.queue(again), again).values, saved_maps(live, first_run, demo).values)
 
 
 def test_saved_maps_are_loaded_bit_for_bit(live, demo, first_run):
