@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-T5_END = 1
+from .families import family_of_clip
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,17 @@ def parse_concepts(text: str) -> list[str]:
 
 
 def encode_concepts(clip, concepts: str, background: str = "", tokens: str = "all tokens", encoder: str = "auto"):
-    """Encode each concept alone and keep its own tokens, never padding or the end token (SPEC: paper, section 3).
+    """Encode each concept alone and keep its own tokens, never padding or the end token.
 
-    clip: a ComfyUI CLIP of the Flux type. Prompt syntax in a concept is literal text.
-    Raises ValueError where there is no concept or the CLIP is of another family.
+    clip: a ComfyUI CLIP. Prompt syntax in a concept is literal text.
+    ValueError where there is no concept, or the CLIP is of no supported family.
     """
     shown = parse_concepts(concepts)
     if not shown:
         raise ValueError("No concepts: name at least one, separated by commas or lines (for example: dragon, rock, sky).")
     hidden = [name for name in parse_concepts(background) if name not in shown]
-    check_clip(clip, encoder)
-    spans = [encode_t5(clip, name) for name in shown + hidden]
+    encoder, encode = choose_encoder(family_of_clip(clip), encoder)
+    spans = [encode(clip, name) for name in shown + hidden]
     if tokens == "first token":
         spans = [span[:1] for span in spans]
     owner = torch.repeat_interleave(torch.tensor([len(span) for span in spans]))
@@ -55,31 +55,16 @@ def encode_concepts(clip, concepts: str, background: str = "", tokens: str = "al
     return Concepts(
         names=tuple(shown + hidden),
         shown=len(shown),
-        encoder="t5",
+        encoder=encoder,
         embeddings=torch.cat(spans),
         token_share=share / share.sum(1, keepdim=True),
     )
 
 
-def check_clip(clip, encoder):
-    """Flux's text encoders are CLIP-L and T5; concepts are T5 tokens."""
-    if clip is None:
-        raise ValueError("There is no CLIP: the checkpoint holds no text encoder. Load one with DualCLIPLoader, type flux.")
-    encoders = set(clip.tokenize(""))
-    if encoders != {"l", "t5xxl"}:
-        raise ValueError(
-            f"This CLIP (text encoders: {', '.join(sorted(encoders))}) is not of a supported family. "
-            "Supported: Flux 1 (CLIP-L and T5-XXL, DualCLIPLoader with type flux)."
-        )
-    if encoder == "clip":
-        raise ValueError("Flux 1 reads concepts from T5: set encoder to auto or t5.")
-
-
-def encode_t5(clip, text: str) -> Tensor:
-    """[tokens, width]: T5's embeddings of the text's own tokens, encoded with Flux's usual padding."""
-    empty = clip.tokenize("")
-    words = clip.tokenizer.t5xxl.tokenizer(text)["input_ids"][:-1]
-    padded = [(token, 1.0) for token in words] + empty["t5xxl"][0]
-    length = max(len(empty["t5xxl"][0]), len(words) + 1)
-    embeddings = clip.encode_from_tokens({**empty, "t5xxl": [padded[:length]]})
-    return embeddings[0, : len(words)].float().cpu()
+def choose_encoder(family, encoder: str):
+    """(name, function) of the encoder that a family reads concepts with."""
+    if encoder == "auto":
+        return next(iter(family.encoders.items()))
+    if encoder not in family.encoders:
+        raise ValueError(f"{family.name} does not read concepts from {encoder}: set encoder to auto or {' or '.join(family.encoders)}.")
+    return encoder, family.encoders[encoder]

@@ -1,5 +1,6 @@
 """What one Apply node has heard: a run for every sampling, with scores for every step and block."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -39,8 +40,14 @@ class Run:
 
     def window(self, start_percent: float, end_percent: float) -> list[dict[str, Tensor]]:
         """The scores of the steps between two points of the schedule, first step first."""
-        first, last = self.percent_to_sigma(start_percent), self.percent_to_sigma(end_percent)
-        return [self.steps[sigma] for sigma in sorted(self.steps, reverse=True) if last <= sigma <= first]
+        within = [sigma for sigma in self.steps if self.is_within(sigma, start_percent, end_percent)]
+        return [self.steps[sigma] for sigma in sorted(within, reverse=True)]
+
+    def is_within(self, sigma: float, start_percent: float, end_percent: float) -> bool:
+        """Whether a sigma lies between two points of the schedule; from 0 to 1 is all of it, even beyond its ends."""
+        before = start_percent > 0 and sigma > self.percent_to_sigma(start_percent)
+        after = end_percent < 1 and sigma < self.percent_to_sigma(end_percent)
+        return not before and not after
 
     def rows_of(self, samples: Tensor) -> list[int] | None:
         """For each picture in `samples` its place in this run's batch; None unless all are of this run."""
@@ -74,6 +81,10 @@ class Recording:
         self.runs.append(run)
         while len(self.runs) > MAX_RUNS or (len(self.runs) > 1 and sum(r.bytes for r in self.runs) > MAX_BYTES):
             del self.runs[0]
+        if run.bytes > MAX_BYTES:
+            logging.warning(
+                "Concept Attention keeps %.1f GB of scores for one sampling: record fewer steps, spaces or concepts.", run.bytes / 1e9
+            )
 
     def run_of(self, samples: Tensor) -> tuple[Run, list[int]]:
         """The run that made these samples [B, channels, h, w], and each picture's row in it. ValueError if there is none."""
@@ -81,7 +92,7 @@ class Recording:
             raise ValueError(
                 "Nothing is recorded yet: no sampler has used the model that came out of the Apply node. "
                 "Connect that model to the sampler whose samples you decode. "
-                "If it is, ComfyUI has dropped the recording to save memory: sample again with another seed."
+                "If it is, ComfyUI has dropped the recording to save memory: clear its execution cache and queue again."
             )
         for run in reversed(self.runs):
             rows = run.rows_of(samples)
@@ -89,5 +100,6 @@ class Recording:
                 return run, rows
         raise ValueError(
             f"These samples {list(samples.shape)} do not come from a sampler that used this recording's model, or were changed since. "
-            f"Connect the sampler's own output (the last {MAX_RUNS} samplings are kept; sample again to get older ones back)."
+            f"Connect the sampler's own output. Of older samplings the last {MAX_RUNS} are kept: to get one back, "
+            "clear ComfyUI's execution cache and queue again."
         )

@@ -1,5 +1,7 @@
 """The one module that hooks ComfyUI's sampler: it opens a run for every sampling and records the model's calls in it."""
 
+import math
+
 import torch
 from comfy.patcher_extension import WrappersMP
 
@@ -7,8 +9,6 @@ from .concepts import Concepts
 from .families import family_of
 from .recording import Recording, Run
 from .scores import SPACES, cross_scores, output_scores, value_scores
-
-POSITIVE = 0
 
 
 def record_concepts(model, concepts: Concepts, start_percent: float = 0.0, end_percent: float = 1.0, spaces: str = "output"):
@@ -27,7 +27,7 @@ def record_concepts(model, concepts: Concepts, start_percent: float = 0.0, end_p
         spaces=SPACES if spaces == "all" else tuple(spaces.split(" + ")),
         depth=depth,
         default_blocks=family.default_blocks(depth),
-        pixels_per_token=family.pixels_per_token,
+        pixels_per_token=family.latent_pixel * family.patch,
     )
     recorder = Recorder(family, recording, start_percent, end_percent)
     model = model.clone()
@@ -38,10 +38,10 @@ def record_concepts(model, concepts: Concepts, start_percent: float = 0.0, end_p
 
 def check_fit(concepts, family, network):
     width, needed = concepts.embeddings.shape[1], family.embedding_width(network)
-    if concepts.encoder != family.encoder or width != needed:
+    if concepts.encoder not in family.encoders or width != needed:
         raise ValueError(
             f"The concepts were encoded by {concepts.encoder} with width {width}, but this model ({family.name}) reads "
-            f"{family.encoder} with width {needed}: connect the CLIP that belongs to the model to Encode Concepts."
+            f"{' or '.join(family.encoders)} with width {needed}: connect the CLIP that belongs to the model to Encode Concepts."
         )
 
 
@@ -51,15 +51,14 @@ class Recorder:
     def __init__(self, family, recording: Recording, start_percent: float, end_percent: float):
         self.family, self.recording = family, recording
         self.start_percent, self.end_percent = start_percent, end_percent
-        self.run = None
+        self.run = self.guider = None
 
     def outer_sample(self, executor, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, *args, **kwargs):
         """OUTER_SAMPLE wrapper: a run is kept only if its sampling ends well."""
-        patcher = executor.class_obj.model_patcher
-        sampling = patcher.get_model_object("model_sampling")
-        enclosing = self.run
-        self.run = run = self.new_run(noise, sampling.percent_to_sigma)
-        self.first_sigma, self.last_sigma = map(sampling.percent_to_sigma, (self.start_percent, self.end_percent))
+        enclosing = self.run, self.guider
+        self.guider = executor.class_obj
+        patcher = self.guider.model_patcher
+        self.run = run = self.new_run(noise, patcher.get_model_object("model_sampling"))
         last_denoised = None
 
         def keep_denoised(step, denoised, x, total_steps):
@@ -71,46 +70,48 @@ class Recorder:
         try:
             samples = executor(noise, latent_image, sampler, sigmas, denoise_mask, keep_denoised, *args, **kwargs)
         finally:
-            self.run = enclosing
+            self.run, self.guider = enclosing
         run.latents.append(samples.detach().cpu().clone())
         if last_denoised is not None:  # SamplerCustomAdvanced gives this out too
             run.latents.append(patcher.model.process_latent_out(last_denoised.detach().cpu()).clone())
         self.recording.keep(run)
         return samples
 
-    def new_run(self, noise, percent_to_sigma):
+    def new_run(self, noise, model_sampling):
         height, width = noise.shape[-2:]
-        latent_pixel = self.family.pixels_per_token // 2
-        return Run(
-            batch=len(noise),
-            grid=self.family.grid(noise.shape),
-            image_size=(height * latent_pixel, width * latent_pixel),
-            percent_to_sigma=percent_to_sigma,
-        )
+        pixel = self.family.latent_pixel
+        return Run(len(noise), self.grid(noise), (height * pixel, width * pixel), model_sampling.percent_to_sigma)
+
+    def grid(self, latent) -> tuple[int, int]:
+        """Rows and columns of image tokens; latent sizes that are no multiple of the patch are padded up."""
+        return math.ceil(latent.shape[-2] / self.family.patch), math.ceil(latent.shape[-1] / self.family.patch)
+
+    def positive_chunks(self, transformer_options) -> list[int]:
+        """Which chunks of a model batch come from the guider's positive conditioning, wherever the guider puts it."""
+        positive = {conditioning["uuid"] for conditioning in self.guider.conds["positive"]}
+        return [chunk for chunk, uuid in enumerate(transformer_options["uuids"]) if uuid in positive]
 
     def open_call(self, x, transformer_options):
         """The call to record for a model input x, or None outside a sampling, its window, or on negative rows only."""
         if self.run is None:
             return None
         sigma = float(transformer_options["sigmas"][0])
-        chunks = transformer_options["cond_or_uncond"]
-        if not self.last_sigma <= sigma <= self.first_sigma or POSITIVE not in chunks:
+        positive = self.positive_chunks(transformer_options)
+        if not positive or not self.run.is_within(sigma, self.start_percent, self.end_percent):
             return None
-        if self.family.grid(x.shape) != self.run.grid:
+        if self.grid(x) != self.run.grid:
             raise ValueError(
                 f"Concept Attention cannot record a part of the picture: the model was called on {list(x.shape[-2:])} of the latent. "
                 "Take out conditioning areas and context windows, or bypass the Apply node."
             )
-        return Call(self.run, self.recording, sigma, positive_rows(chunks, len(x)))
+        return Call(self.run, self.recording, sigma, rows_of(positive, self.run.batch))
 
 
-def positive_rows(chunks, rows):
-    """The rows of positive chunks in a model batch: a batch is chunk by chunk, picture by picture within it."""
-    size = rows // len(chunks)
-    positive = [i for i, chunk in enumerate(chunks) if chunk == POSITIVE]
-    if len(positive) == 1:
-        return slice(positive[0] * size, (positive[0] + 1) * size)
-    return torch.cat([torch.arange(i * size, (i + 1) * size) for i in positive])
+def rows_of(chunks: list[int], batch: int):
+    """Index of some chunks' rows in a model batch, which is chunk by chunk, picture by picture within it."""
+    if len(chunks) == 1:
+        return slice(chunks[0] * batch, (chunks[0] + 1) * batch)
+    return torch.cat([torch.arange(chunk * batch, (chunk + 1) * batch) for chunk in chunks])
 
 
 class Call:

@@ -11,12 +11,11 @@ OVERRIDE = "optimized_attention_override"
 
 
 def tap_blocks(transformer_options: dict, stream, call) -> dict:
-    """A copy of `transformer_options` in which every double block also carries `stream` and reports to `call`."""
+    """A copy of `transformer_options` in which every block that the stream names carries it and reports to `call`."""
     replacements = transformer_options.get("patches_replace", {})
     blocks = dict(replacements.get("dit", {}))
-    for index in range(stream.depth):
-        key = ("double_block", index)
-        blocks[key] = BlockTap(index, stream, call, blocks.get(key))
+    for index, name in enumerate(stream.block_names):
+        blocks[name] = BlockTap(index, stream, call, blocks.get(name))
     return {**transformer_options, "patches_replace": {**replacements, "dit": blocks}}
 
 
@@ -37,7 +36,6 @@ class BlockTap:
             self.call.broken = True
         else:
             self.stream.leave(self.index, self.attended)
-        self.attended = self.image_q = self.concept_qkv = None
         return out
 
     def run_block(self, args, extra):
@@ -68,6 +66,7 @@ class BlockTap:
             self.attended = attend(concept_q, concept_k, concept_v, image_k, image_v)
             image_out = out[self.call.rows, self.image_start :][:, : self.call.image_tokens]
             self.call.record(self.index, self.attended, image_out, concept_k, self.image_q, concept_v, image_v)
+            self.concept_qkv = self.image_q = None
         return out
 
     def of_image(self, x):

@@ -21,6 +21,7 @@ def running_server(base: Path, output: Path, log: Path):
     port = free_port()
     command = [sys.executable, Path(os.environ["COMFYUI_PATH"], "main.py"), "--cpu", "--disable-auto-launch", "--port", str(port)]
     command += ["--base-directory", base, "--output-directory", output]
+    command += ["--database-url", f"sqlite:///{base / 'comfyui.db'}"]
     with open(log, "w") as sink, subprocess.Popen([str(part) for part in command], stdout=sink, stderr=sink) as process:
         try:
             address = f"127.0.0.1:{port}"
@@ -36,20 +37,23 @@ def running_server(base: Path, output: Path, log: Path):
 
 def wait_until_up(process, address, log, seconds=180):
     end = time.monotonic() + seconds
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < end and process.poll() is None:
         try:
-            urllib.request.urlopen(f"http://{address}/system_stats", timeout=5).close()
+            direct.open(f"http://{address}/system_stats", timeout=5).close()
             return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.3)
-    raise RuntimeError("ComfyUI did not start. The end of its log:\n" + "\n".join(log.read_text().splitlines()[-30:]))
+    raise RuntimeError("ComfyUI did not start. The end of its log:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-30:]))
 
 
 def link_pack(custom_nodes: Path):
     custom_nodes.mkdir(parents=True, exist_ok=True)
     link = custom_nodes / "concept-attention"
-    if link.exists():
+    if link.exists() and link.samefile(ROOT):
         return
+    if os.path.lexists(link):  # the repository has moved
+        link.rmdir() if os.name == "nt" else link.unlink()
     if os.name == "nt":  # a symbolic link needs rights that a junction does not
         import _winapi
 

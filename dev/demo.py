@@ -8,9 +8,12 @@ import json
 import shutil
 import sys
 import time
+from pathlib import Path
 
-from comfy_client import Client, to_prompt
-from comfy_server import ROOT, running_server
+sys.path.insert(0, str(Path(__file__).parent))  # some Pythons that come with ComfyUI do not
+
+from comfy_client import Client, WorkflowError, to_prompt  # noqa: E402
+from comfy_server import ROOT, running_server  # noqa: E402
 
 WORKFLOWS = ROOT / "example_workflows"
 OUTPUT = ROOT / "demo_output"
@@ -57,4 +60,7 @@ def saved_files(result):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (WorkflowError, RuntimeError) as error:
+        sys.exit(str(error))

@@ -70,12 +70,11 @@ class LoadMaps(io.ComfyNode):
 
 
 def maps_files() -> list[str]:
+    """Names in the input and output folders and one folder below: this is asked often, and output folders grow large."""
     folders = {"": Path(folder_paths.get_input_directory()), OUTPUT: Path(folder_paths.get_output_directory())}
-    return [
-        path.relative_to(folder).as_posix() + mark
-        for mark, folder in folders.items()
-        for path in sorted(Path(folder).rglob("*.safetensors"))
-    ]
+    patterns = ("*.safetensors", "*/*.safetensors")
+    files = [(path, folder, mark) for mark, folder in folders.items() for pattern in patterns for path in sorted(folder.glob(pattern))]
+    return [path.relative_to(folder).as_posix() + mark for path, folder, mark in files]
 
 
 def maps_path(file: str) -> Path:

@@ -6,13 +6,17 @@ import torch
 from torch import Tensor
 
 from ..taps import tap_blocks
+from ..text_encoders import encode_t5
 
 
 class Flux1:
     name = "Flux 1 (dev, schnell, Krea, Kontext, Fill)"
-    encoder = "t5"
+    encoders = {"t5": encode_t5}
+    clip_parts = {"l", "t5xxl"}
+    clip_hint = "For Flux 1 load CLIP-L and T5-XXL with DualCLIPLoader, type flux."
     wrapper = "diffusion_model"
-    pixels_per_token = 16  # 8 to a latent pixel, 2 x 2 latent pixels to a token
+    latent_pixel = 8
+    patch = 2
 
     @staticmethod
     def matches(network) -> bool:
@@ -35,11 +39,6 @@ class Flux1:
     def default_blocks(depth: int) -> range:
         """15 to 18 of 19, as published; of another depth the last fifth."""
         return range(depth - math.ceil(depth / 5), depth)
-
-    @staticmethod
-    def grid(latent_shape) -> tuple[int, int]:
-        """Rows and columns of image tokens; odd latent sizes are padded up."""
-        return math.ceil(latent_shape[-2] / 2), math.ceil(latent_shape[-1] / 2)
 
     @staticmethod
     def forward_with(recorder):
@@ -70,7 +69,7 @@ class FluxStream:
 
     def __init__(self, network, embeddings: Tensor, timestep: Tensor, guidance: Tensor | None, dtype):
         self.blocks = network.double_blocks
-        self.depth = len(self.blocks)
+        self.block_names = [("double_block", index) for index in range(len(self.blocks))]
         self.heads = network.num_heads
         self.tokens = network.txt_in(embeddings)
         vec = network.time_in(timestep_embedding(timestep).to(dtype))

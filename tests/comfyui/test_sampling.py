@@ -6,6 +6,7 @@ import comfy.samplers
 import pytest
 import tiny
 import torch
+from comfy_extras.nodes_custom_sampler import Guider_DualCFG
 from concept_attention.concept_core.concepts import Concepts
 from concept_attention.concept_core.maps import decode
 from concept_attention.concept_core.sampling import record_concepts
@@ -224,6 +225,28 @@ def test_a_part_of_the_picture_is_refused(model, prompts):
 
 def test_float16_does_not_overflow(prompts):
     model = tiny.flux(dtype=torch.float16)
+    with torch.no_grad():
+        model.model.diffusion_model.double_blocks[0].txt_mlp[2].weight.mul_(3e4)  # beyond 65504 in the text stream and ours
     patched, recording = record_concepts(model, CONCEPTS, spaces="all")
-    maps = decode(recording, sample(patched, prompts, steps=2), softmax=False)
+    maps = decode(recording, sample(patched, prompts, steps=2), softmax=False, blocks="all")
     assert torch.isfinite(maps.values).all()
+
+
+def test_the_positive_prompt_is_found_where_another_guider_puts_it(model, prompts):
+    """DualCFGGuider calls the model on negative, middle, positive, in that order."""
+    positive, negative = prompts
+    latent = torch.zeros(1, 16, 8, 12)
+    noise, sampler, sigmas = comfy.sample.prepare_noise(latent, 0), comfy.samplers.sampler_object("euler"), torch.tensor([1.0, 0.6])
+    steps = []
+    for guider_class in (Guider_DualCFG, comfy.samplers.CFGGuider):
+        patched, recording = record_concepts(model, CONCEPTS)
+        guider = guider_class(patched)
+        if guider_class is Guider_DualCFG:
+            guider.set_conds(positive, negative, negative)
+            guider.set_cfg(3.0, 2.0)
+        else:
+            guider.set_conds(positive, negative)
+            guider.set_cfg(1.0)
+        guider.sample(noise, latent, sampler, sigmas)
+        steps.append(recording.runs[0].steps[1.0]["output"])
+    torch.testing.assert_close(steps[0], steps[1], rtol=1e-4, atol=1e-4)

@@ -12,22 +12,23 @@ from concept_attention.concept_core.sampling import record_concepts
 from concept_attention.concept_core.scores import CROSS_SHARE
 from probe import call_at, conditioning
 
-SIGMA, GUIDANCE = 0.7, 3.5
+SIGMAS, GUIDANCE = [0.7, 0.2], 3.5
+SHARE = torch.tensor([[1.0, 0, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0, 1]])
 
 
 @torch.no_grad()
-def restated(model, x, context, pooled, concepts):
+def restated(model, x, context, pooled, concepts, sigma):
     """Scores of every block, in float64, in the order of the paper's pseudo code; picture rows of one prompt only."""
     net = copy.deepcopy(model.model.diffusion_model).double()
     h, w = (x.shape[2] + 1) // 2, (x.shape[3] + 1) // 2
     img, img_ids = net.process_img(x.double())
     img, txt, con = net.img_in(img), net.txt_in(context.double()), net.txt_in(concepts.double())
-    time = net.time_in(timestep_embedding(torch.tensor([SIGMA]).double())) + net.guidance_in(
+    time = net.time_in(timestep_embedding(torch.tensor([sigma]).double())) + net.guidance_in(
         timestep_embedding(torch.tensor([GUIDANCE]).double())
     )
     vec, con_vec = time + net.vector_in(pooled.double()), time + net.vector_in(torch.zeros_like(pooled).double())
     pe = net.pe_embedder(torch.cat((torch.zeros(1, txt.shape[1], 3), img_ids[:1]), 1)).double()
-    scores = []
+    scores, share = [], SHARE.double()
     for block in net.double_blocks:
         con_mod, txt_mod, img_mod = block.txt_mod(con_vec), block.txt_mod(vec), block.img_mod(vec)
 
@@ -43,13 +44,13 @@ def restated(model, x, context, pooled, concepts):
         joined = softmax_attention(q, k, torch.cat((tv, iv), 2))
         txt_out, img_out = joined[:, : txt.shape[1]], joined[:, txt.shape[1] :]
         con_out = softmax_attention(cq, torch.cat((ck, k[:, :, txt.shape[1] :]), 2), torch.cat((cv, iv), 2))
-        crossed = torch.einsum("bhcd,bhnd->bhcn", ck, iq)
+        crossed = torch.einsum("ct,bhtd,bhnd->bhcn", share, ck, iq)
         scores.append(
             {
-                "output": torch.einsum("bcd,bnd->bcn", con_out, img_out),
+                "output": torch.einsum("ct,btd,bnd->bcn", share, con_out, img_out),
                 "cross-attention": crossed.mean(1),
                 CROSS_SHARE: crossed.softmax(2).mean(1),
-                "value": torch.einsum("bhcd,bhnd->bcn", cv, iv),
+                "value": torch.einsum("ct,bhtd,bhnd->bcn", share, cv, iv),
             }
         )
         con = update(block.txt_attn, block.txt_norm2, block.txt_mlp, con, con_out, con_mod)
@@ -79,14 +80,16 @@ def test_scores_agree_with_a_plain_restatement(heads, depth, height, width):
     model = tiny.flux(heads=heads, depth=depth, seed=heads)
     x, context, pooled = torch.randn(1, 16, height, width), torch.randn(1, 5, 64), torch.randn(1, 32)
     embeddings = torch.randn(4, 64)
-    patched, recording = record_concepts(model, Concepts(("a", "b", "c", "d"), 4, "t5", embeddings, torch.eye(4)), spaces="all")
+    patched, recording = record_concepts(model, Concepts(("a", "b", "c"), 3, "t5", embeddings, SHARE), spaces="all")
     with torch.no_grad():
-        call_at(patched, conditioning(context, pooled, guidance=GUIDANCE), [x], [SIGMA, 0.0])
-    (recorded,) = recording.runs[0].steps.values()
-    expected = restated(model, x, context, pooled, embeddings[None])
-    assert set(recorded) == set(expected)
-    for space, scores in expected.items():
-        assert (recorded[space] - scores).abs().max() <= 1e-5 * scores.abs().max(), space
+        call_at(patched, conditioning(context, pooled, guidance=GUIDANCE), [x, x], SIGMAS)
+    steps = recording.runs[0].steps
+    assert list(steps) == pytest.approx(SIGMAS)
+    for sigma, recorded in zip(SIGMAS, steps.values()):
+        expected = restated(model, x, context, pooled, embeddings[None], sigma)
+        assert set(recorded) == set(expected)
+        for space, scores in expected.items():
+            assert (recorded[space] - scores).abs().max() <= 1e-5 * scores.abs().max(), (sigma, space)
 
 
 def test_timestep_embedding_is_flux_own():

@@ -114,8 +114,25 @@ def test_runs_are_bounded():
     for i in range(MAX_RUNS + 3):
         recorded.keep(run(constant(float(i), 0.0)[None], SAMPLES + i))
     assert len(recorded.runs) == MAX_RUNS
-    with pytest.raises(ValueError, match="sample again"):
+    with pytest.raises(ValueError, match="the last 8 are kept: to get one back"):
         decode(recorded, SAMPLES)
+
+
+def test_runs_are_bounded_in_memory_too(monkeypatch, caplog):
+    recorded, made = recording(), [run(constant(float(i), 0.0)[None], SAMPLES + i) for i in range(3)]
+    monkeypatch.setattr("concept_attention.concept_core.recording.MAX_BYTES", 2 * made[0].bytes)
+    for one in made:
+        recorded.keep(one)
+    assert recorded.runs == made[1:] and not caplog.text
+    monkeypatch.setattr("concept_attention.concept_core.recording.MAX_BYTES", made[0].bytes - 1)
+    recorded.keep(made[0])
+    assert recorded.runs == made[:1] and "record fewer steps" in caplog.text
+
+
+def test_sigmas_beyond_the_schedule_belong_to_its_ends():
+    made = run(torch.stack([constant(1.0, 0.0)]))
+    made.add(1.2, {"output": constant(3.0, 0.0)})
+    assert len(made.window(0, 1)) == 2 and len(made.window(0.001, 1)) == 0 and len(made.window(0, 0.5)) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
+import json
+
 import pytest
 import torch
 from concept_attention.concept_core.maps import Maps
-from concept_attention.concept_core.storage import load_maps, save_maps
+from concept_attention.concept_core.storage import FORMAT, load_maps, save_maps
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -29,6 +31,15 @@ def test_files_that_hold_no_maps(tmp_path):
         path.write_bytes(broken)
         with pytest.raises(ValueError, match="broken.safetensors cannot be read"):
             load_maps(path)
-    save_file({"maps": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(ValueError, match="other.safetensors holds no concept maps"):
-        load_maps(tmp_path / "other.safetensors")
+    for metadata in (None, {"format": "pt"}, {FORMAT: "{"}, {FORMAT: "{}"}, {FORMAT: "[]"}):
+        save_file({"maps": torch.zeros(1)}, tmp_path / "other.safetensors", metadata=metadata)
+        with pytest.raises(ValueError, match="other.safetensors holds no concept maps"):
+            load_maps(tmp_path / "other.safetensors")
+
+
+def test_a_later_version_may_say_more(tmp_path):
+    save_maps(MAPS, tmp_path / "maps.safetensors")
+    with safe_open(tmp_path / "maps.safetensors", framework="pt") as file:
+        about = json.loads(file.metadata()[FORMAT]) | {"more": 1}
+    save_file({"maps": MAPS.values, "other": torch.zeros(1)}, tmp_path / "maps.safetensors", metadata={FORMAT: json.dumps(about)})
+    assert load_maps(tmp_path / "maps.safetensors").names == MAPS.names
