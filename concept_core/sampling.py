@@ -4,6 +4,7 @@ import math
 
 import torch
 from comfy.patcher_extension import WrappersMP
+from torch import Tensor
 
 from .concepts import Concepts
 from .families import family_of
@@ -104,7 +105,7 @@ class Recorder:
                 f"Concept Attention cannot record a part of the picture: the model was called on {list(x.shape[-2:])} of the latent. "
                 "Take out conditioning areas and context windows, or bypass the Apply node."
             )
-        return Call(self.run, self.recording, sigma, rows_of(positive, self.run.batch))
+        return Call(self.run, self.recording, sigma, rows_of(positive, self.run.batch), x)
 
 
 def rows_of(chunks: list[int], batch: int):
@@ -118,11 +119,15 @@ class Call:
     """One call of the model at one sigma: scores of its positive rows, block by block.
 
     rows: index of the positive rows in the batch; several positive chunks are averaged.
+    embeddings: [rows, T, width], token_share: [C, T], on the device of the model's input x, embeddings in its type too.
     broken: set where a block gave no attention, after which nothing of the call is kept.
     """
 
-    def __init__(self, run: Run, recording: Recording, sigma: float, rows):
+    def __init__(self, run: Run, recording: Recording, sigma: float, rows, x: Tensor):
         self.run, self.recording, self.sigma, self.rows = run, recording, sigma, rows
+        concepts = recording.concepts
+        self.embeddings = concepts.embeddings.to(x.device, x.dtype).expand(len(x[rows]), -1, -1)
+        self.token_share = concepts.token_share.to(x.device)
         self.image_tokens = run.grid[0] * run.grid[1]
         self.broken = False
         self.blocks: list[dict] = []
@@ -133,14 +138,7 @@ class Call:
     def take(self, x):
         return x if x is None or len(x) == 1 else x[self.rows]
 
-    def embeddings(self, x):
-        """[rows, T, width] on the device and in the type of the model input x."""
-        concepts = self.recording.concepts
-        self.token_share = concepts.token_share.to(x.device)
-        rows = len(x[self.rows])
-        return concepts.embeddings.to(x.device, x.dtype).expand(rows, -1, -1)
-
-    def record(self, index, attended, image_out, concept_k, image_q, concept_v, image_v):
+    def record(self, attended, image_out, concept_k, image_q, concept_v, image_v):
         scores = {"output": output_scores(self.token_share, attended, image_out)}
         if self.wants("cross-attention"):
             scores |= cross_scores(self.token_share, concept_k, image_q)

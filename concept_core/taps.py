@@ -65,7 +65,7 @@ class BlockTap:
             concept_q, concept_k, concept_v = self.concept_qkv
             self.attended = attend(concept_q, concept_k, concept_v, image_k, image_v)
             image_out = out[self.call.rows, self.image_start :][:, : self.call.image_tokens]
-            self.call.record(self.index, self.attended, image_out, concept_k, self.image_q, concept_v, image_v)
+            self.call.record(self.attended, image_out, concept_k, self.image_q, concept_v, image_v)
             self.concept_qkv = self.image_q = None
         return out
 

@@ -50,7 +50,7 @@ class Flux1:
             call = recorder.open_call(x, transformer_options)
             if call is not None:
                 network = executor.class_obj
-                stream = FluxStream(network, call.embeddings(x), timestep[call.rows], call.take(guidance), x.dtype)
+                stream = FluxStream(network, call.embeddings, timestep[call.rows], call.take(guidance), x.dtype)
                 transformer_options = tap_blocks(transformer_options, stream, call)
             out = executor(x, timestep, context, y, guidance, ref_latents, control, transformer_options, **kwargs)
             if call is not None:

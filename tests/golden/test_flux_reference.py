@@ -28,9 +28,9 @@ def heard(golden):
     vectors = []
 
     class Listener(sampling.Call):
-        def record(self, index, attended, image_out, concept_k, image_q, concept_v, image_v):
+        def record(self, attended, image_out, concept_k, image_q, concept_v, image_v):
             vectors.append((attended, image_q))
-            super().record(index, attended, image_out, concept_k, image_q, concept_v, image_v)
+            super().record(attended, image_out, concept_k, image_q, concept_v, image_v)
 
     model = tiny.flux(heads=2, depth=golden["depth"], single=golden["single"], seed=golden["seed"])
     concepts = Concepts(("a", "b", "c"), 3, "t5", golden["concepts"][0], torch.eye(3))
