@@ -11,7 +11,7 @@ SCORED_BLOCKS = 3
 
 
 def flow_and_scores(model, latent, sigma, guidance, batch):
-    """Velocity like `latent` [B, 16, H, W], and the output-space scores [B, C, N] of each of the last blocks."""
+    """Velocity like `latent` [B, 16, H, W], and the output-space and cross-attention scores [B, C, N] of the last blocks."""
     img, img_ids = model.process_img(latent)
     img = model.img_in(img)
     txt, concepts = model.txt_in(batch.context), model.txt_in(batch.concept_embeddings)
@@ -23,7 +23,7 @@ def flow_and_scores(model, latent, sigma, guidance, batch):
     heads = model.num_heads
     # Concept tokens that only pad the batch are keys for nobody.
     keys = torch.cat((batch.concept_token_there, torch.ones(img.shape[:2], dtype=torch.bool)), 1)[:, None, None]
-    scores = []
+    scores, cross_scores = [], []
     for block in model.double_blocks:
         img_1, img_2 = block.img_mod(vec)
         txt_1, txt_2 = block.txt_mod(vec)
@@ -31,6 +31,7 @@ def flow_and_scores(model, latent, sigma, guidance, batch):
         iq, ik, iv = qkv(block.img_attn, block.img_norm1(img), img_1, heads)
         tq, tk, tv = qkv(block.txt_attn, block.txt_norm1(txt), txt_1, heads)
         cq, ck, cv = qkv(block.txt_attn, block.txt_norm1(concepts), con_1, heads)
+        cross_scores.append(batch.token_share @ (ck.float() @ iq.float().transpose(2, 3)).mean(1))
         iq, ik = rotate(iq, rotations[:, :, txt.shape[1] :]), rotate(ik, rotations[:, :, txt.shape[1] :])
         joint = attention(torch.cat((tq, iq), 2), torch.cat((tk, ik), 2), torch.cat((tv, iv), 2))
         concept_out = attention(cq, torch.cat((ck, ik), 2), torch.cat((cv, iv), 2), attn_mask=keys)
@@ -47,7 +48,7 @@ def flow_and_scores(model, latent, sigma, guidance, batch):
     x = model.final_layer(x[:, txt.shape[1] :], vec)
     height, width = latent.shape[2] // 2, latent.shape[3] // 2
     x = x.unflatten(1, (height, width)).unflatten(3, (16, 2, 2)).permute(0, 3, 1, 4, 2, 5)
-    return x.reshape(latent.shape).float(), scores[-SCORED_BLOCKS:]
+    return x.reshape(latent.shape).float(), scores[-SCORED_BLOCKS:], cross_scores[-SCORED_BLOCKS:]
 
 
 def qkv(attn, x, modulation, heads):

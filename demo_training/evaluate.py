@@ -70,10 +70,14 @@ def at_picture_size(maps):
 
 
 def judge(shares, areas):
-    """(mean IoU of the winner, pixel accuracy, share of concepts that peak inside) for [C, H, W] maps and true areas."""
+    """(mean IoU of the winner, pixel accuracy, share of concepts that peak inside) for [C, H, W] maps and true areas.
+
+    A concept that is nowhere in the picture, because the model has not painted it, counts in the accuracy only.
+    """
     winner, truth = shares.argmax(0), areas.argmax(0)
-    hits = [((winner == c) & (truth == c)).sum() / ((winner == c) | (truth == c)).sum() for c in range(len(areas))]
-    peaks = [areas[c].flatten()[shares[c].argmax()] > 0.5 for c in range(len(areas))]
+    present = truth.unique().tolist()
+    hits = [((winner == c) & (truth == c)).sum() / ((winner == c) | (truth == c)).sum() for c in present]
+    peaks = [areas[c].flatten()[shares[c].argmax()] > 0.5 for c in present]
     return torch.stack(hits).mean().item(), (winner == truth).float().mean().item(), torch.stack(peaks).float().mean().item()
 
 

@@ -63,30 +63,35 @@ def main():
         sigma = torch.sigmoid(0.4 + 1.5 * torch.randn(len(noise)))
         noisy = torch.lerp(batch.latent, noise, sigma[:, None, None, None])
         with torch.autocast("cpu", torch.bfloat16):
-            velocity, scores = flow_and_scores(model, noisy, sigma, GUIDANCE, batch)
+            velocity, scores, cross_scores = flow_and_scores(model, noisy, sigma, GUIDANCE, batch)
         flow_loss = (velocity - (noise - batch.latent)).square().mean()
         map_loss = map_cross_entropy(scores, batch)
-        loss = flow_loss + args.map_weight * map_loss
+        cross_loss = map_cross_entropy(cross_scores, batch)
+        loss = flow_loss + args.map_weight * map_loss + args.cross_weight * cross_loss
         model.zero_grad()
         loss.backward()
         for stepper in (*optimisers, *schedules):
             stepper.step()
         follow(average, model, min(0.999, (step + 1) / (step + 20)))
-        figures = torch.stack([flow_loss.detach(), map_loss.detach()])
+        figures = torch.stack([flow_loss, map_loss, cross_loss]).detach()
         running = figures if running is None else torch.lerp(running, figures, 0.02)
         if step % 50 == 0 or step == args.steps - 1:
-            print(f"step {step}: flow {running[0]:.4f}, maps {running[1]:.4f}, {time.time() - started:.0f} s", flush=True)
+            print(
+                f"step {step}: flow {running[0]:.4f}, maps {running[1]:.4f}, cross-attention {running[2]:.4f}, {time.time() - started:.0f} s",
+                flush=True,
+            )
         if step % 500 == 499 or step == args.steps - 1:
             save(average, args.out)
 
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=10000)
+    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--scenes", type=int, default=8000, help="square ones; half as many wide and tall")
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--map-weight", type=float, default=0.2)
+    parser.add_argument("--map-weight", type=float, default=0.1)
+    parser.add_argument("--cross-weight", type=float, default=0.02)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", type=Path, help="weights to go on from")
     parser.add_argument("--out", type=Path, default=FLUX_FILE)

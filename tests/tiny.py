@@ -12,10 +12,10 @@ import weights_recipe
 from concept_attention.demo_model import text_encoders
 
 
-def flux(heads=2, depth=3, single=1, context=64, pooled=32, seed=0, guidance=True, dtype=torch.float32):
+def flux(heads=2, depth=3, single=1, context=64, pooled=32, seed=0, guidance=True, channels=16, dtype=torch.float32):
     """A MODEL of ComfyUI's Flux class, from a state dict in the key names of published checkpoints."""
     skeleton = comfy.ldm.flux.model.Flux(
-        in_channels=16, out_channels=16, vec_in_dim=pooled, context_in_dim=context, hidden_size=128 * heads, mlp_ratio=4.0,
+        in_channels=channels, out_channels=16, vec_in_dim=pooled, context_in_dim=context, hidden_size=128 * heads, mlp_ratio=4.0,
         num_heads=heads, depth=depth, depth_single_blocks=single, axes_dim=[16, 56, 56], theta=10000, patch_size=2,
         qkv_bias=True, guidance_embed=guidance, txt_ids_dims=[], dtype=torch.float32, device="meta",
         operations=comfy.ops.disable_weight_init,

@@ -100,12 +100,14 @@ def test_lists_of_concepts(demo, concepts):
         assert absent.mean((1, 2)).max() < 0.1 * present.mean((1, 2)).max()
 
 
-def test_one_concept_alone_is_a_raw_map_that_peaks_inside(demo):
+def test_one_concept_alone_is_raw_and_a_background_makes_it_compete(demo):
     recording, samples, picture = demo.paint(SCENE, ["circle"], (256, 256), seed=3)
     maps = decode(recording, samples)
-    assert not maps.shares
+    assert not maps.shares and maps.values.std() > 0.01 * maps.values.abs().mean()
+    recording, samples, picture = demo.paint(SCENE, ["circle"], (256, 256), seed=3, background="sand")
+    maps = decode(recording, samples)
     areas = torch.from_numpy(coverage_by_colour(picture.numpy(), ["red", "blue"], "sand"))
-    assert areas[0].flatten()[at_picture_size(maps)[0].argmax()] == 1
+    assert maps.shares and areas[2].flatten()[at_picture_size(maps)[0].argmax()] == 0
 
 
 def test_a_background_list_competes_and_is_not_shown(demo):

@@ -53,6 +53,15 @@ def test_any_shape_and_batch(model, prompts, size, grid, batch):
     torch.testing.assert_close(maps.values.sum(1), torch.ones(batch, *grid))
 
 
+@pytest.mark.parametrize("kind", [{"guidance": False}, {"channels": 96}], ids=["schnell", "Fill"])
+def test_other_kinds_of_flux(prompts, kind):
+    model = tiny.flux(**kind)
+    patched, recording = record_concepts(model, CONCEPTS, spaces="all")
+    samples = sample(patched, prompts, size=(7, 12))
+    assert torch.equal(samples, sample(model, prompts, size=(7, 12)))
+    assert decode(recording, samples, "value").values.shape == (1, 3, 4, 6)
+
+
 def test_steps_are_counted_by_sigma_not_by_call(model, prompts):
     steps = {}
     for sampler in ("euler", "heun", "dpm_2"):
