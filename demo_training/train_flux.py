@@ -76,10 +76,8 @@ def main():
         figures = torch.stack([flow_loss, map_loss, cross_loss]).detach()
         running = figures if running is None else torch.lerp(running, figures, 0.02)
         if step % 50 == 0 or step == args.steps - 1:
-            print(
-                f"step {step}: flow {running[0]:.4f}, maps {running[1]:.4f}, cross-attention {running[2]:.4f}, {time.time() - started:.0f} s",
-                flush=True,
-            )
+            flow, maps, cross = running.tolist()
+            print(f"step {step}: flow {flow:.4f}, maps {maps:.4f}, cross-attention {cross:.4f}, {time.time() - started:.0f} s", flush=True)
         if step % 500 == 499 or step == args.steps - 1:
             save(average, args.out)
 

@@ -108,11 +108,11 @@ def test_after_an_interrupt_the_next_queue_is_right(live, demo, first_run):
     long[only(long, "KSampler")]["inputs"]["steps"] = 500
 
     async def interrupted(client):
-        loop = asyncio.get_running_loop()
+        interrupts = []
 
         def progress(node, value, total):
-            if value == 3:
-                loop.create_task(client.interrupt())
+            if value >= 3 and not interrupts:
+                interrupts.append(asyncio.ensure_future(client.interrupt()))
 
         await client.queue(long, progress)
 
