@@ -232,15 +232,6 @@ def test_a_part_of_the_picture_is_refused(model, prompts):
     assert recording.runs == []
 
 
-def test_float16_does_not_overflow(prompts):
-    model = tiny.flux(dtype=torch.float16)
-    with torch.no_grad():
-        model.model.diffusion_model.double_blocks[0].txt_mlp[2].weight.mul_(3e4)  # beyond 65504 in the text stream and ours
-    patched, recording = record_concepts(model, CONCEPTS, spaces="all")
-    maps = decode(recording, sample(patched, prompts, steps=2), softmax=False, blocks="all")
-    assert torch.isfinite(maps.values).all()
-
-
 def test_the_positive_prompt_is_found_where_another_guider_puts_it(model, prompts):
     """DualCFGGuider calls the model on negative, middle, positive, in that order."""
     positive, negative = prompts

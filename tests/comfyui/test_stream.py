@@ -7,7 +7,7 @@ import tiny
 import torch
 from comfy.ldm.flux.layers import timestep_embedding as comfy_timestep_embedding
 from concept_attention.concept_core.concepts import Concepts
-from concept_attention.concept_core.families.flux import timestep_embedding
+from concept_attention.concept_core.families.flux import FluxStream, timestep_embedding
 from concept_attention.concept_core.sampling import record_concepts
 from concept_attention.concept_core.scores import CROSS_SHARE
 from probe import call_at, conditioning
@@ -97,3 +97,16 @@ def test_timestep_embedding_is_flux_own():
     assert torch.equal(timestep_embedding(t), comfy_timestep_embedding(t, 256))
     half = t.bfloat16()
     assert torch.equal(timestep_embedding(half), comfy_timestep_embedding(half, 256))
+
+
+@torch.no_grad()
+def test_float16_tokens_that_overflow_are_clamped_as_the_prompt_is():
+    """On the stream itself: ComfyUI computes a float16 model in float32 on the CPU."""
+    network = copy.deepcopy(tiny.flux().model.diffusion_model).half()
+    network.double_blocks[0].txt_mod.lin.bias.add_(10)  # gates of about 10
+    network.double_blocks[0].txt_mlp[2].bias.fill_(3e4)
+    stream = FluxStream(network, torch.randn(1, 3, 64).half(), torch.tensor([0.5]), None, torch.float16)
+    stream.enter(0)
+    stream.leave(0, torch.randn(1, 3, 256).half())
+    assert stream.tokens.dtype == torch.float16 and stream.tokens.abs().max() == 65504
+    assert all(torch.isfinite(x).all() for x in stream.enter(1))
