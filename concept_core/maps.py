@@ -51,6 +51,11 @@ def decode(
         raise ValueError(f'{space} space was not recorded: set spaces to "{_spaces_with(space)}" in the Apply node and sample again.')
     chosen = parse_blocks(blocks, recording.depth, recording.default_blocks)
     run, rows = recording.run_of(samples)
+    if run.out_of_memory:
+        raise ValueError(
+            "Memory ran out while this picture was recorded, so it has no maps. Sample again with fewer concepts, with spaces "
+            'set to "output" in the Apply node, or with a narrower start_percent to end_percent.'
+        )
     steps = run.window(start_percent, end_percent)
     if not steps:
         raise ValueError(f"No recorded step lies between {start_percent:g} and {end_percent:g}: {_recorded(run)}")

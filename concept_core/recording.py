@@ -20,6 +20,7 @@ class Run:
     grid: rows and columns of image tokens. image_size: height and width in pixels.
     steps: sigma → space → scores [blocks, B, C, N], the mean over the model's calls at that sigma.
     latents: what the sampler gave out, [B, channels, h, w]; a run belongs to these and to no other.
+    out_of_memory: recording was given up, and nothing of the run is kept but its latents.
     """
 
     batch: int
@@ -29,8 +30,18 @@ class Run:
     steps: dict[float, dict[str, Tensor]] = field(default_factory=dict)
     calls: dict[float, int] = field(default_factory=dict)
     latents: list[Tensor] = field(default_factory=list)
+    out_of_memory: bool = False
 
-    def add(self, sigma: float, scores: dict[str, Tensor]):
+    def fail_for_memory(self):
+        if not self.out_of_memory:
+            logging.warning("Concept Attention: out of memory while recording. The picture goes on without its maps.")
+        self.out_of_memory = True
+        self.steps.clear()
+
+    def add(self, sigma: float, scores: dict[str, Tensor] | None):
+        """Scores at one sigma; None where they could not be heard."""
+        if scores is None or self.out_of_memory:
+            return
         count = self.calls[sigma] = self.calls.get(sigma, 0) + 1
         if count == 1:
             self.steps[sigma] = scores

@@ -1,15 +1,21 @@
 """The one module that hooks ComfyUI's sampler: it opens a run for every sampling and records the model's calls in it."""
 
-import math
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import torch
 from comfy.patcher_extension import WrappersMP
+from comfy.samplers import get_area_and_mult
 from torch import Tensor
 
 from .concepts import Concepts
 from .families import family_of
+from .parts import Part, average, is_whole, token_grid
 from .recording import Recording, Run
-from .scores import SPACES, cross_scores, output_scores, value_scores
+from .scores import SPACES, cross_scores, value_scores
+
+KEY = "concept_attention"
+WEIGHED_BY = ("area", "strength", "mask", "mask_strength", "timestep_start", "timestep_end", "uuid")
 
 
 def record_concepts(model, concepts: Concepts, start_percent: float = 0.0, end_percent: float = 1.0, spaces: str = "output"):
@@ -32,8 +38,10 @@ def record_concepts(model, concepts: Concepts, start_percent: float = 0.0, end_p
     )
     recorder = Recorder(family, recording, start_percent, end_percent)
     model = model.clone()
-    model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, "concept_attention", recorder.outer_sample)
-    model.add_wrapper_with_key(family.wrapper, "concept_attention", family.forward_with(recorder))
+    model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, recorder.outer_sample)
+    model.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, recorder.predict_noise)
+    model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, recorder.calc_cond_batch)
+    model.add_wrapper_with_key(family.wrapper, KEY, family.forward_with(recorder))
     return model, recording
 
 
@@ -47,17 +55,18 @@ def check_fit(concepts, family, network):
 
 
 class Recorder:
-    """Belongs to one patched model: knows the run that is being sampled, if any."""
+    """Belongs to one patched model: knows the run that is being sampled and the step that is being predicted, if any."""
 
     def __init__(self, family, recording: Recording, start_percent: float, end_percent: float):
         self.family, self.recording = family, recording
         self.start_percent, self.end_percent = start_percent, end_percent
-        self.run = self.guider = None
+        self.run = self.guider = self.step = None
+        self.heard = False
 
     def outer_sample(self, executor, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, *args, **kwargs):
         """OUTER_SAMPLE wrapper: a run is kept only if its sampling ends well."""
-        enclosing = self.run, self.guider
-        self.guider = executor.class_obj
+        enclosing = self.run, self.guider, self.step
+        self.guider, self.step = executor.class_obj, None
         patcher = self.guider.model_patcher
         self.run = run = self.new_run(noise, patcher.get_model_object("model_sampling"))
         last_denoised = None
@@ -71,7 +80,7 @@ class Recorder:
         try:
             samples = executor(noise, latent_image, sampler, sigmas, denoise_mask, keep_denoised, *args, **kwargs)
         finally:
-            self.run, self.guider = enclosing
+            self.run, self.guider, self.step = enclosing
         run.latents.append(samples.detach().cpu().clone())
         if last_denoised is not None:  # SamplerCustomAdvanced gives this out too
             run.latents.append(patcher.model.process_latent_out(last_denoised.detach().cpu()).clone())
@@ -79,56 +88,142 @@ class Recorder:
         return samples
 
     def new_run(self, noise, model_sampling):
-        height, width = noise.shape[-2:]
-        pixel = self.family.latent_pixel
-        return Run(len(noise), self.grid(noise), (height * pixel, width * pixel), model_sampling.percent_to_sigma)
+        size, pixel = tuple(noise.shape[-2:]), self.family.latent_pixel
+        return Run(len(noise), self.grid(noise), (size[0] * pixel, size[1] * pixel), model_sampling.percent_to_sigma)
 
     def grid(self, latent) -> tuple[int, int]:
-        """Rows and columns of image tokens; latent sizes that are no multiple of the patch are padded up."""
-        return math.ceil(latent.shape[-2] / self.family.patch), math.ceil(latent.shape[-1] / self.family.patch)
+        return token_grid(latent.shape[-2:], self.family.patch)
 
-    def positive_chunks(self, transformer_options) -> list[int]:
-        """Which chunks of a model batch come from the guider's positive conditioning, wherever the guider puts it."""
-        positive = {conditioning["uuid"] for conditioning in self.guider.conds["positive"]}
-        return [chunk for chunk, uuid in enumerate(transformer_options["uuids"]) if uuid in positive]
+    def predict_noise(self, executor, *args, **kwargs):
+        """PREDICT_NOISE wrapper: of one prediction the first pass over the positive conditioning counts.
+
+        Skip-layer guidance and the like make another pass through a model that they have hobbled.
+        """
+        self.heard = False
+        return executor(*args, **kwargs)
+
+    def calc_cond_batch(self, executor, model, conds, x_in, timestep, model_options):
+        """CALC_COND_BATCH wrapper: one pass over all conditionings, in one or more calls of the model."""
+        self.step = self.open_step(conds, x_in, timestep)
+        try:
+            out = executor(model, conds, x_in, timestep, model_options)
+            if self.step is not None:
+                self.run.add(self.step.sigma, self.step.scores(self.family.patch))
+        finally:
+            self.step = None
+        return out
+
+    def open_step(self, conds, x_in, timestep):
+        """The step to record, or None where there is nothing to: outside a sampling, its window, or without positive."""
+        if self.run is None or self.run.out_of_memory or self.heard:
+            return None
+        index = self.positive_index(conds)
+        sigma = float(timestep[0])
+        if index is None or not self.run.is_within(sigma, self.start_percent, self.end_percent):
+            return None
+        if len(x_in) != self.run.batch or self.grid(x_in) != self.run.grid:
+            raise part_of_the_picture(x_in)
+        self.heard = True
+        return Step(sigma, index, parts_of(conds[index], x_in, timestep), tuple(x_in.shape[-2:]))
+
+    def positive_index(self, conds):
+        """Where in the guider's list of conditionings its positive one is: not every guider puts it first."""
+        if "positive" not in self.guider.conds:
+            raise ValueError(
+                f"Concept Attention does not know which conditioning of {type(self.guider).__name__} is the positive one. "
+                "Use another guider, or bypass the Apply node."
+            )
+        positive = uuids(self.guider.conds["positive"])
+        return next((i for i, conditionings in enumerate(conds) if conditionings and uuids(conditionings) == positive), None)
 
     def open_call(self, x, transformer_options):
-        """The call to record for a model input x, or None outside a sampling, its window, or on negative rows only."""
-        if self.run is None:
+        """The call to record for a model input x, or None if it holds nothing of the step's positive conditioning."""
+        step = self.step
+        if step is None:
             return None
-        sigma = float(transformer_options["sigmas"][0])
-        positive = self.positive_chunks(transformer_options)
-        if not positive or not self.run.is_within(sigma, self.start_percent, self.end_percent):
+        named = zip(transformer_options["cond_or_uncond"], transformer_options["uuids"])
+        chunks = [(chunk, uuid) for chunk, (index, uuid) in enumerate(named) if index == step.index and uuid in step.parts]
+        if not chunks:
             return None
-        if self.grid(x) != self.run.grid:
-            raise ValueError(
-                f"Concept Attention cannot record a part of the picture: the model was called on {list(x.shape[-2:])} of the latent. "
-                "Take out conditioning areas and context windows, or bypass the Apply node."
-            )
-        return Call(self.run, self.recording, sigma, rows_of(positive, self.run.batch), x)
+        size = step.parts[chunks[0][1]].size
+        if tuple(x.shape[-2:]) != size or len(x) != len(transformer_options["uuids"]) * self.run.batch:
+            raise part_of_the_picture(x)
+        return Call(self.family, self.recording, self.run, step, chunks, token_grid(size, self.family.patch), x)
 
 
-def rows_of(chunks: list[int], batch: int):
-    """Index of some chunks' rows in a model batch, which is chunk by chunk, picture by picture within it."""
-    if len(chunks) == 1:
-        return slice(chunks[0] * batch, (chunks[0] + 1) * batch)
-    return torch.cat([torch.arange(chunk * batch, (chunk + 1) * batch) for chunk in chunks])
+def uuids(conditionings):
+    return {conditioning["uuid"] for conditioning in conditionings}
+
+
+def part_of_the_picture(x):
+    return ValueError(
+        f"Concept Attention cannot record a part of the picture: the model was called on {list(x.shape)} of the latent, as context "
+        "windows and tiled sampling do. Take that out, or bypass the Apply node."
+    )
+
+
+def parts_of(conditionings, x_in, timestep) -> dict:
+    """uuid → Part of every conditioning that is active at `timestep`, with the weights that ComfyUI gives it."""
+    parts, left_over = {}, []
+    for conditioning in conditionings:
+        plain = {key: conditioning[key] for key in WEIGHED_BY if key in conditioning}
+        weighed = get_area_and_mult({**plain, "model_conds": {}}, x_in, timestep)
+        if weighed is not None:
+            top, left = weighed.area[2:] if weighed.area is not None else (0, 0)
+            parts[conditioning["uuid"]] = Part(top, left, weighed.mult[:, 0])
+            if "default" in conditioning:
+                left_over.append(conditioning["uuid"])
+    if left_over:
+        defaults = [parts.pop(uuid) for uuid in left_over]
+        weight = torch.ones_like(defaults[0].weight)
+        for part in parts.values():
+            weight[:, part.top : part.top + part.size[0], part.left : part.left + part.size[1]] -= part.weight
+        weight = weight.relu()
+        if weight.any():
+            parts |= {uuid: Part(0, 0, weight) for uuid in left_over}
+    return parts
+
+
+@dataclass
+class Step:
+    """One pass over all conditionings at one sigma.
+
+    index: of the positive conditionings among all. parts: uuid → Part, for those that are active.
+    size: height and width of the latent. pieces: uuid → space → scores [blocks, B, C, n] of a conditioning's part.
+    """
+
+    sigma: float
+    index: int
+    parts: dict
+    size: tuple[int, int]
+    pieces: dict = field(default_factory=dict)
+
+    def scores(self, patch: int) -> dict[str, Tensor] | None:
+        """space → scores [blocks, B, C, N] of the whole picture; None unless every part was heard."""
+        if not self.parts or self.pieces.keys() != self.parts.keys():
+            return None
+        heard = [(self.parts[uuid], piece) for uuid, piece in self.pieces.items()]
+        if len(heard) == 1 and is_whole(heard[0][0], self.size):
+            return heard[0][1]
+        return {space: average([(part, piece[space]) for part, piece in heard], self.size, patch) for space in heard[0][1]}
 
 
 class Call:
-    """One call of the model at one sigma: scores of its positive rows, block by block.
+    """One call of the model: scores of its positive rows, block by block.
 
-    rows: index of the positive rows in the batch; several positive chunks are averaged.
-    embeddings: [rows, T, width], token_share: [C, T], on the device of the model's input x, embeddings in its type too.
+    chunks: (number, uuid) of the positive chunks in the model batch, which is chunk by chunk, picture by picture within.
+    image_tokens: how many tokens the picture, or its part, has.
+    embeddings: [rows, T, width], token_share: [C, T], on the device of the model's input x.
     broken: set where a block gave no attention, after which nothing of the call is kept.
     """
 
-    def __init__(self, run: Run, recording: Recording, sigma: float, rows, x: Tensor):
-        self.run, self.recording, self.sigma, self.rows = run, recording, sigma, rows
+    def __init__(self, family, recording: Recording, run: Run, step: Step, chunks, grid, x: Tensor):
+        self.family, self.recording, self.run, self.step, self.chunks = family, recording, run, step, chunks
+        self.rows = rows_of([chunk for chunk, _ in chunks], run.batch)
+        self.image_tokens = grid[0] * grid[1]
         concepts = recording.concepts
-        self.embeddings = concepts.embeddings.to(x.device, x.dtype).expand(len(x[rows]), -1, -1)
+        self.embeddings = concepts.embeddings.to(x.device).expand(len(x[self.rows]), -1, -1)
         self.token_share = concepts.token_share.to(x.device)
-        self.image_tokens = run.grid[0] * run.grid[1]
         self.broken = False
         self.blocks: list[dict] = []
 
@@ -136,10 +231,23 @@ class Call:
         return space in self.recording.spaces
 
     def take(self, x):
+        """The recorded rows of what has one row for all or one for each."""
         return x if x is None or len(x) == 1 else x[self.rows]
 
+    @contextmanager
+    def spare_the_picture(self):
+        """Out of memory here ends the run's recording, not its sampling; Decode tells."""
+        try:
+            yield
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self.broken = True
+            self.blocks.clear()
+            self.run.fail_for_memory()
+
     def record(self, attended, image_out, concept_k, image_q, concept_v, image_v):
-        scores = {"output": output_scores(self.token_share, attended, image_out)}
+        scores = {"output": self.family.output_scores(self.token_share, attended, image_out)}
         if self.wants("cross-attention"):
             scores |= cross_scores(self.token_share, concept_k, image_q)
         if self.wants("value"):
@@ -147,8 +255,25 @@ class Call:
         self.blocks.append(scores)
 
     def close(self):
-        """Hand the scores [blocks, B, C, N] of a whole call to the run."""
+        """Hand the scores [blocks, B, C, n] of every chunk to the step, if the call is whole."""
         if self.broken or len(self.blocks) != self.recording.depth:
             return
-        scores = {space: torch.stack([block[space] for block in self.blocks]) for space in self.blocks[0]}
-        self.run.add(self.sigma, {space: s.unflatten(1, (-1, self.run.batch)).mean(1).cpu() for space, s in scores.items()})
+        for space in self.blocks[0]:
+            scores = torch.stack([block[space] for block in self.blocks]).cpu()
+            for (_, uuid), chunk in zip(self.chunks, scores.unflatten(1, (-1, self.run.batch)).unbind(1)):
+                self.step.pieces.setdefault(uuid, {})[space] = chunk
+
+
+def rows_of(chunks: list[int], batch: int):
+    """Index of some chunks' rows in a model batch."""
+    if len(chunks) == 1:
+        return slice(chunks[0] * batch, (chunks[0] + 1) * batch)
+    return torch.cat([torch.arange(chunk * batch, (chunk + 1) * batch) for chunk in chunks])
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """CUDA raises a class of its own; the CPU and Apple's GPUs say it in a RuntimeError's text."""
+    words = str(error).lower()
+    return isinstance(error, torch.cuda.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in words or "not enough memory" in words)
+    )

@@ -1,6 +1,7 @@
 """One number for each concept and image token, in float32, in each of the paper's three spaces."""
 
 from torch import Tensor, einsum
+from torch.nn.functional import normalize
 
 SPACES = ("output", "cross-attention", "value")
 # Beside the mean over heads, cross-attention is kept after a softmax over concepts in each head, as in the paper.
@@ -11,6 +12,11 @@ def output_scores(token_share: Tensor, attended: Tensor, image_out: Tensor) -> T
     """[B, C, N]: o_c · o_x, the mean over a concept's tokens. attended [B, T, D], image_out [B, N, D], token_share [C, T]."""
     concept_out = einsum("ct,btd->bcd", token_share, attended.float())
     return concept_out @ image_out.float().transpose(1, 2)
+
+
+def normalised_output_scores(token_share: Tensor, attended: Tensor, image_out: Tensor) -> Tensor:
+    """[B, C, N]: as `output_scores`, with each concept token's vector scaled to length 1 before."""
+    return output_scores(token_share, normalize(attended.float(), dim=-1), image_out)
 
 
 def cross_scores(token_share: Tensor, concept_k: Tensor, image_q: Tensor) -> dict[str, Tensor]:

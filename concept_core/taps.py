@@ -26,52 +26,68 @@ class BlockTap:
         self.index, self.stream, self.call, self.replaced = index, stream, call, replaced
 
     def __call__(self, args, extra):
+        with self.call.spare_the_picture():
+            self.enter(args)
         if self.call.broken:
             return self.run_block(args, extra)
-        self.attended = self.image_q = None
-        self.concept_qkv = self.stream.enter(self.index)
-        self.image_start = args["txt"].shape[1]
-        out = self.run_block({**args, "transformer_options": self.listen(args["transformer_options"])}, extra)
-        if self.attended is None:  # a cache skipped the block: without it the stream cannot go on
-            self.call.broken = True
-        else:
-            self.stream.leave(self.index, self.attended)
+        options = args["transformer_options"]
+        self.overridden = options.get(OVERRIDE)
+        out = self.run_block({**args, "transformer_options": {**options, OVERRIDE: self.attention}}, extra)
+        with self.call.spare_the_picture():
+            self.leave()
         return out
 
     def run_block(self, args, extra):
         return self.replaced(args, extra) if self.replaced else extra["original_block"](args)
 
-    def listen(self, options):
-        self.overridden = options.get(OVERRIDE)
-        options = {**options, OVERRIDE: self.attention}
-        if self.call.wants("cross-attention"):
-            patches = options.get("patches", {})
-            options["patches"] = {**patches, "attn1_patch": [*patches.get("attn1_patch", []), self.keep_queries]}
-        return options
+    def enter(self, args):
+        if self.call.broken:
+            return
+        if self.index == 0:
+            self.stream.begin(args["txt"].dtype)
+        self.args, self.attended = args, None
+        self.concept_qkv = self.stream.enter(self.index, args)
+        self.image_start = args["txt"].shape[1]
+        self.tokens = self.image_start + args["img"].shape[1]
 
-    def keep_queries(self, q, k, v, pe=None, attn_mask=None, extra_options=None):
-        """The image queries before rotary positions."""
-        self.image_q = self.of_image(q)
-        return {}
+    def leave(self):
+        if self.attended is None:  # a cache or a skipped layer: without its attention the stream cannot go on
+            self.call.broken = True
+        if not self.call.broken:
+            self.stream.leave(self.index, self.attended)
+        self.args = self.concept_qkv = self.attended = None
 
     def attention(self, function, q, k, v, heads, *args, **kwargs):
-        """The block's joint attention, called as it would have been, and the concepts' own beside it."""
-        if self.overridden:
-            out = self.overridden(function, q, k, v, heads, *args, **kwargs)
-        else:
-            out = function(q, k, v, heads, *args, **kwargs)
-        if self.attended is None:
-            image_k, image_v = self.of_image(k), self.of_image(v)
-            concept_q, concept_k, concept_v = self.concept_qkv
-            self.attended = attend(concept_q, concept_k, concept_v, image_k, image_v)
-            image_out = out[self.call.rows, self.image_start :][:, : self.call.image_tokens]
-            self.call.record(self.attended, image_out, concept_k, self.image_q, concept_v, image_v)
-            self.concept_qkv = self.image_q = None
+        """The block's attention, called as it would have been, and beside the joint attention the concepts' own."""
+        attend = self.overridden or call_directly
+        out = attend(function, q, k, v, heads, *args, **kwargs)
+        by_head = kwargs.get("skip_reshape", False)
+        is_joint = q.shape[2 if by_head else 1] == self.tokens  # others attend from image to image
+        if self.attended is None and is_joint and not self.call.broken:
+            with self.call.spare_the_picture():
+                self.listen(*(x if by_head else split_heads(x, heads) for x in (q, k, v)), out)
         return out
+
+    def listen(self, q, k, v, out):
+        image_k, image_v = self.of_image(k), self.of_image(v)
+        concept_q, concept_k, concept_v = self.concept_qkv
+        self.attended = attend(concept_q, concept_k, concept_v, image_k, image_v)
+        image_out = self.call.take(out)[:, self.image_start :][:, : self.call.image_tokens]
+        image_q = self.stream.image_queries(self.of_image(q), self.args) if self.call.wants("cross-attention") else None
+        self.call.record(self.attended, image_out, concept_k, image_q, concept_v, image_v)
 
     def of_image(self, x):
         """[B, heads, N, d]: the recorded rows' image tokens, without the reference images that follow them."""
-        return x[self.call.rows, :, self.image_start :][:, :, : self.call.image_tokens]
+        return self.call.take(x)[:, :, self.image_start :][:, :, : self.call.image_tokens]
+
+
+def call_directly(function, *args, **kwargs):
+    return function(*args, **kwargs)
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """[B, heads, N, d] from [B, N, heads · d] or [B, N, heads, d]."""
+    return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
 
 
 def attend(concept_q: Tensor, concept_k: Tensor, concept_v: Tensor, image_k: Tensor, image_v: Tensor) -> Tensor:

@@ -1,16 +1,35 @@
-"""A concept's own tokens in a text encoder's words."""
+"""A concept's own tokens in a text encoder's words, encoded alone and with the padding of a prompt.
+
+The text is taken literally: no weights, no embeddings by name.
+"""
 
 from torch import Tensor
 
 
 def encode_t5(clip, text: str) -> Tensor:
-    """[tokens, width]: T5's embeddings of the text's own tokens, encoded with the padding of a prompt.
-
-    The text is taken literally: no weights, no embeddings by name.
-    """
+    """[tokens, width]: T5's embeddings of the text's own tokens, never its end token."""
     empty = clip.tokenize("")
     words = clip.tokenizer.t5xxl.tokenizer(text)["input_ids"][:-1]
     padded = [(token, 1.0) for token in words] + empty["t5xxl"][0]
     length = max(len(empty["t5xxl"][0]), len(words) + 1)
     embeddings = clip.encode_from_tokens({**empty, "t5xxl": [padded[:length]]})
-    return embeddings[0, : len(words)].float().cpu()
+    start = embeddings.shape[1] - length  # SD3 puts T5's tokens behind CLIP's
+    return embeddings[0, start : start + len(words)].float().cpu()
+
+
+def encode_clip_lg(clip, text: str) -> Tensor:
+    """[tokens, width]: CLIP-L's and CLIP-G's embeddings side by side, without start and end token.
+
+    ValueError for more tokens than fit into one prompt of CLIP's.
+    """
+    empty = clip.tokenize("")
+    words = clip.tokenizer.clip_l.tokenizer(text)["input_ids"][1:-1]
+    room = len(empty["l"][0]) - 2
+    if len(words) > room:
+        raise ValueError(f'The concept "{text[:60]}…" has {len(words)} tokens, and CLIP reads {room} at once: make it shorter.')
+    tokens = {}
+    for part in ("l", "g"):
+        start, *end_and_padding = empty[part][0]
+        tokens[part] = [[start, *((word, 1.0) for word in words), *end_and_padding][: room + 2]]
+    embeddings = clip.encode_from_tokens({**empty, **tokens})
+    return embeddings[0, 1 : 1 + len(words)].float().cpu()

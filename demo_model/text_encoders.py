@@ -1,4 +1,4 @@
-"""ComfyUI's own T5 and CLIP-L classes at a tiny size, with real tokenizers and random weights that need no file."""
+"""ComfyUI's own T5 and CLIP classes at a tiny size, with real tokenizers and random weights that need no file."""
 
 import math
 import zlib
@@ -11,6 +11,7 @@ import comfy.utils
 import torch
 from comfy.supported_models_base import ClipTarget
 from comfy.text_encoders.flux import FluxTokenizer, flux_clip
+from comfy.text_encoders.sd3_clip import SD3Tokenizer, sd3_clip
 
 T5_CONFIG = {
     "model_type": "t5",
@@ -33,12 +34,23 @@ CLIP_L_CONFIG = {
     "hidden_act": "quick_gelu",
     "eos_token_id": 49407,
 }
+# Flux pads a prompt to 256 T5 tokens and SD3 to 77 CLIP tokens, which would be many beside those of a small picture.
+PROMPT_LENGTH = 32
+# SD3 reads the last layer but one.
+SD3_CLIP_L_CONFIG = {**CLIP_L_CONFIG, "num_hidden_layers": 3, "max_position_embeddings": PROMPT_LENGTH}
+SD3_CLIP_G_CONFIG = {
+    **SD3_CLIP_L_CONFIG,
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_attention_heads": 4,
+    "hidden_act": "gelu",
+}
+POSITION_WIDTH = 32
 T5_WIDTH, POOLED_WIDTH = T5_CONFIG["d_model"], CLIP_L_CONFIG["hidden_size"]
-# Flux pads a prompt to 256 T5 tokens, which would be half of all tokens in a small picture.
-T5_LENGTH = 32
+SD3_CONTEXT_WIDTH = SD3_POOLED_WIDTH = SD3_CLIP_L_CONFIG["hidden_size"] + SD3_CLIP_G_CONFIG["hidden_size"]
 
 
-def load_clip():
+def load_flux_clip():
     """A CLIP of ComfyUI's Flux type; its weights follow from their names, the same on every machine."""
     weights = [
         random_weights(comfy.clip_model.CLIPTextModel, CLIP_L_CONFIG),
@@ -48,8 +60,24 @@ def load_clip():
         ClipTarget(FluxTokenizer, flux_clip()),
         state_dict=weights,
         parameters=sum(comfy.utils.calculate_parameters(w) for w in weights),
-        tokenizer_data={"t5xxl_min_length": T5_LENGTH},
+        tokenizer_data={"t5xxl_min_length": PROMPT_LENGTH},
         model_options={"t5xxl_model_config": T5_CONFIG, "clip_l_model_config": CLIP_L_CONFIG},
+    )
+
+
+def load_sd3_clip():
+    """A CLIP of ComfyUI's SD3 type with CLIP-L and CLIP-G and without T5, as SD3 is often run."""
+    clip_l = random_weights(comfy.clip_model.CLIPTextModel, SD3_CLIP_L_CONFIG)
+    clip_g = random_weights(comfy.clip_model.CLIPTextModel, SD3_CLIP_G_CONFIG)
+    _look_at_tokens_before(clip_g)
+    weights = {f"clip_l.transformer.{name}": tensor for name, tensor in clip_l.items()}
+    weights |= {f"clip_g.transformer.{name}": tensor for name, tensor in clip_g.items()}
+    return comfy.sd.CLIP(
+        ClipTarget(SD3Tokenizer, sd3_clip(t5=False)),
+        state_dict=weights,
+        parameters=comfy.utils.calculate_parameters(weights),
+        tokenizer_data={"clip_l_max_length": PROMPT_LENGTH, "clip_g_max_length": PROMPT_LENGTH},
+        model_options={"clip_l_model_config": SD3_CLIP_L_CONFIG, "clip_g_model_config": SD3_CLIP_G_CONFIG},
     )
 
 
@@ -82,3 +110,33 @@ def _neighbours(shape):
     for head, bucket in enumerate((1, after + 1, 2, after + 2)):
         bias[bucket, head] = 10
     return bias
+
+
+def _look_at_tokens_before(clip):
+    """Make three of the four heads in each of CLIP's layers look one, two and three tokens back.
+
+    The last POSITION_WIDTH dimensions hold cosines and sines of the position and nothing else. Their frequencies are
+    such that the product of two positions is 0 unless they are equal.
+    """
+    half = POSITION_WIDTH // 2
+    frequencies = math.pi * (torch.arange(half) + 0.5) / half
+    angles = torch.arange(PROMPT_LENGTH)[:, None] * frequencies
+    clip["text_model.embeddings.token_embedding.weight"][:, -POSITION_WIDTH:] = 0
+    clip["text_model.embeddings.position_embedding.weight"][:] = 0
+    clip["text_model.embeddings.position_embedding.weight"][:, -POSITION_WIDTH:] = torch.cat((angles.cos(), angles.sin()), 1)
+    for name, tensor in clip.items():
+        if "out_proj" in name or "mlp.fc2" in name:
+            tensor[-POSITION_WIDTH:] = 0
+        elif name.endswith(("q_proj.weight", "k_proj.weight")):
+            for head in range(3):
+                rows = tensor[head * POSITION_WIDTH : (head + 1) * POSITION_WIDTH]
+                rows[:] = 0
+                rows[:, -POSITION_WIDTH:] = 3 * _rotation((head + 1) * frequencies if "q_proj" in name else 0 * frequencies)
+        elif name.endswith(("q_proj.bias", "k_proj.bias")):
+            tensor[:] = 0
+
+
+def _rotation(angles):
+    """The matrix that turns (cos t, sin t) into (cos(t - angle), sin(t - angle)) for each of `angles`."""
+    cos, sin = torch.diag(angles.cos()), torch.diag(angles.sin())
+    return torch.cat((torch.cat((cos, sin), 1), torch.cat((-sin, cos), 1)))

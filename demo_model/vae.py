@@ -13,8 +13,6 @@ import torch
 from comfy.taesd.taesd import Encoder
 
 DECODER_FILE = Path(__file__).with_name("vae_decoder.safetensors")
-# Flux's latent_format: with these the decoder sees what the diffusion model sees.
-VAE_SCALE, VAE_SHIFT = 0.3611, 0.1159
 
 _LUMA_FREQUENCIES = [(0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (2, 0), (0, 3), (1, 2), (2, 1), (3, 0)]
 _CHROMA_FREQUENCIES = _LUMA_FREQUENCIES[:3]
@@ -76,12 +74,12 @@ def _gather(kernel, channels):
         kernel[place * channels + source, source, 1 + dy, 1 + dx] = 1
 
 
-def load_vae():
-    """A VAE from ComfyUI's own loader."""
+def load_vae(latent_format):
+    """A VAE from ComfyUI's own loader, whose decoder sees what a diffusion model with that latent format sees."""
     weights = {f"taesd_encoder.{name}": tensor for name, tensor in encoder_weights().items()}
     for name, tensor in comfy.utils.load_torch_file(str(DECODER_FILE), safe_load=True).items():
         weights[f"taesd_decoder.{name}"] = tensor
-    weights["vae_scale"], weights["vae_shift"] = torch.tensor(VAE_SCALE), torch.tensor(VAE_SHIFT)
+    weights["vae_scale"], weights["vae_shift"] = torch.tensor(latent_format.scale_factor), torch.tensor(latent_format.shift_factor)
     vae = comfy.sd.VAE(sd=weights)
     vae.throw_exception_if_invalid()
     return vae

@@ -1,10 +1,9 @@
 """Scenes as training batches: latents, prompt embeddings, and concepts with the coverage each one ought to find."""
 
 from dataclasses import dataclass
-from functools import cache
 
 import torch
-from concept_attention.demo_model.text_encoders import load_clip
+from concept_attention.concept_core.concepts import encode_concepts
 from concept_attention.demo_model.vae import cosine_basis, latent_offset
 from scenes import COLOURS, GROUNDS, SHAPES, draw_scene
 
@@ -18,9 +17,9 @@ NO_PROMPT = 0.1  # share of scenes trained without a prompt, for classifier-free
 @dataclass
 class Batch:
     latent: torch.Tensor  # [B, 16, h, w]
-    context: torch.Tensor  # [B, 32, width of T5]
-    pooled: torch.Tensor  # [B, width of CLIP-L]
-    concept_embeddings: torch.Tensor  # [B, T, width of T5], padded with zeros
+    context: torch.Tensor  # [B, tokens, width]
+    pooled: torch.Tensor  # [B, width]
+    concept_embeddings: torch.Tensor  # [B, T, width], padded with zeros
     concept_token_there: torch.Tensor  # [B, T] bool
     token_share: torch.Tensor  # [B, C, T]; a concept's row averages over its own tokens
     concept_there: torch.Tensor  # [B, C] bool
@@ -42,22 +41,22 @@ class SceneSet:
     def __len__(self):
         return len(self.scenes)
 
-    def batch(self, count, rng):
+    def batch(self, count, text_encoders, rng):
         rows = rng.integers(len(self), size=count)
         prompts = ["" if rng.random() < NO_PROMPT else self.scenes[row].caption for row in rows]
-        context, pooled = zip(*map(encode_prompt, prompts))
-        concepts = [self._concepts(row, rng) for row in rows]
+        context, pooled = zip(*map(text_encoders.prompt, prompts))
+        concepts = [self._concepts(row, text_encoders, rng) for row in rows]
         return Batch(self.latents[rows], torch.cat(context), torch.cat(pooled), *map(torch.stack, zip(*concepts)))
 
-    def _concepts(self, row, rng):
+    def _concepts(self, row, text_encoders, rng):
         scene, coverage = self.scenes[row], self.coverage[row]
         wanted = concept_list(scene, rng)
-        embeddings = torch.zeros(MAX_CONCEPT_TOKENS, encode_concept("sand").shape[1])
+        embeddings = torch.zeros(MAX_CONCEPT_TOKENS, text_encoders.concept("sand").shape[1])
         token_share = torch.zeros(MAX_CONCEPTS, MAX_CONCEPT_TOKENS)
         areas = torch.zeros(MAX_CONCEPTS, coverage.shape[1])
         used = 0
         for i, concept in enumerate(wanted):
-            tokens = encode_concept(concept)
+            tokens = text_encoders.concept(concept)
             embeddings[used : used + len(tokens)] = tokens
             token_share[i, used : used + len(tokens)] = 1 / len(tokens)
             areas[i] = torch.from_numpy(coverage[things_named(scene, concept)].sum(0))
@@ -96,22 +95,24 @@ def concept_list(scene, rng):
     return [str(c) for c in rng.permutation(concepts)]
 
 
-@cache
-def _clip():
-    return load_clip()
+class TextEncoders:
+    """A family's text encoders, each text encoded once."""
 
+    def __init__(self, clip):
+        self.clip = clip
+        self.prompts, self.concepts = {}, {}
 
-@cache
-def encode_prompt(text):
-    return _clip().encode_from_tokens(_clip().tokenize(text), return_pooled=True)
+    def prompt(self, text):
+        """(context [1, tokens, width], pooled [1, width])"""
+        if text not in self.prompts:
+            self.prompts[text] = self.clip.encode_from_tokens(self.clip.tokenize(text), return_pooled=True)
+        return self.prompts[text]
 
-
-@cache
-def encode_concept(text):
-    """[tokens, width]: the T5 embeddings of a concept alone, its own tokens only."""
-    tokens = _clip().tokenize(text)
-    count = [token for token, _ in tokens["t5xxl"][0]].index(1)  # the end token
-    return encode_prompt(text)[0][0, :count]
+    def concept(self, text):
+        """[tokens, width]"""
+        if text not in self.concepts:
+            self.concepts[text] = encode_concepts(self.clip, text).embeddings
+        return self.concepts[text]
 
 
 def _draw(seed, height, width):

@@ -5,17 +5,65 @@ ComfyUI's blocks add in place, which autograd cannot follow; this calls the same
 
 import torch
 from comfy.ldm.flux.layers import timestep_embedding
+from comfy.ldm.flux.model import Flux
+from concept_attention.demo_model.flux import FLUX_FILE
+from concept_attention.demo_model.text_encoders import POOLED_WIDTH, T5_WIDTH, load_flux_clip
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import scaled_dot_product_attention as attention
 
+FILE = FLUX_FILE
+CONFIG = {
+    "in_channels": 16,
+    "out_channels": 16,
+    "vec_in_dim": POOLED_WIDTH,
+    "context_in_dim": T5_WIDTH,
+    "hidden_size": 128,
+    "mlp_ratio": 4.0,
+    "num_heads": 1,
+    "depth": 6,
+    "depth_single_blocks": 2,
+    "axes_dim": [16, 56, 56],
+    "theta": 10000,
+    "patch_size": 2,
+    "qkv_bias": True,
+    "guidance_embed": True,
+    "txt_ids_dims": [],
+}
+GUIDANCE = 3.5
 SCORED_BLOCKS = 3
 
 
-def flow_and_scores(model, latent, sigma, guidance, batch):
+def load_clip():
+    return load_flux_clip()
+
+
+def new_model():
+    model = Flux(dtype=torch.float32, operations=torch.nn, **CONFIG)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 2:
+            torch.nn.init.xavier_uniform_(parameter)
+        elif name.endswith("bias"):
+            torch.nn.init.zeros_(parameter)
+        if "mod.lin" in name or "modulation" in name or name.startswith("final_layer.linear"):
+            parameter.data.mul_(0.1)
+    return model
+
+
+def save(weights, path):
+    """Half precision, in the key names that Flux checkpoints are published in."""
+    save_file({n.replace("_norm.weight", "_norm.scale"): w.half().contiguous() for n, w in weights.items()}, path)
+
+
+def load(path):
+    return {name.replace("_norm.scale", "_norm.weight"): w.float() for name, w in load_file(path).items()}
+
+
+def flow_and_scores(model, latent, sigma, batch):
     """Velocity like `latent` [B, 16, H, W], and the output-space and cross-attention scores [B, C, N] of the last blocks."""
     img, img_ids = model.process_img(latent)
     img = model.img_in(img)
     txt, concepts = model.txt_in(batch.context), model.txt_in(batch.concept_embeddings)
-    time = model.time_in(timestep_embedding(sigma, 256)) + model.guidance_in(timestep_embedding(torch.full_like(sigma, guidance), 256))
+    time = model.time_in(timestep_embedding(sigma, 256)) + model.guidance_in(timestep_embedding(torch.full_like(sigma, GUIDANCE), 256))
     vec = time + model.vector_in(batch.pooled)
     concept_vec = time + model.vector_in(torch.zeros_like(batch.pooled))
     txt_ids = torch.zeros(img_ids.shape[0], txt.shape[1], 3)

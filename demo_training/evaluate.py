@@ -1,4 +1,4 @@
-"""How well the demo model's concept maps lie on drawn scenes: `python demo_training/evaluate.py --scenes 60`.
+"""How well a demo model's concept maps lie on drawn scenes: `python demo_training/evaluate.py flux --scenes 60`.
 
 Each held-out scene is encoded, noised and shown to the model once per noise level; the maps are the mean over the
 levels, upsampled to the picture, and each pixel goes to its strongest concept. With --painted the model paints the
@@ -18,29 +18,28 @@ from concept_attention.concept_core.maps import decode
 from concept_attention.concept_core.resize import upsample
 from concept_attention.concept_core.sampling import record_concepts
 from concept_attention.concept_core.scores import SPACES
-from concept_attention.demo_model.flux import load_flux
-from concept_attention.demo_model.text_encoders import load_clip
-from concept_attention.demo_model.vae import VAE_SCALE, VAE_SHIFT, load_vae
+from concept_attention.demo_model import DEMO_FAMILIES
 from probe import call_at
 from scenes import coverage_by_colour, draw_scene
 
 HELD_OUT = 900_000_000  # first seed; training draws below it
 SIZES = {"square": (256, 256), "wide": (192, 320), "tall": (320, 192)}
 SIGMAS = [0.5, 0.4, 0.3]
-PAINTING_CFG = 2.0
+PAINTING_CFG = {"flux": 2.0, "sd3": 4.5}
 
 
 class Demo:
-    """The demo model, and the maps that it has of a drawn scene."""
+    """A demo model, and the maps that it has of a drawn scene."""
 
-    def __init__(self):
-        self.model, self.clip, self.vae = load_flux(), load_clip(), load_vae()
+    def __init__(self, family):
+        self.cfg, self.latent_format = PAINTING_CFG[family], DEMO_FAMILIES[family].latent_format
+        self.model, self.clip, self.vae = DEMO_FAMILIES[family].load()
 
     @torch.no_grad()
     def record(self, scene, names, sigmas=SIGMAS, seed=0):
         """(recording, samples) of the scene's picture, noised to each level."""
         patched, recording = record_concepts(self.model, encode_concepts(self.clip, ",".join(names)), spaces="all")
-        latent = (self.vae.encode(torch.from_numpy(scene.picture)[None]) - VAE_SHIFT) * VAE_SCALE
+        latent = self.latent_format.process_in(self.vae.encode(torch.from_numpy(scene.picture)[None]))
         generator = torch.Generator().manual_seed(seed)
         noised = [torch.lerp(latent, torch.randn(latent.shape, generator=generator), sigma) for sigma in sigmas]
         positive = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(scene.caption))
@@ -54,7 +53,7 @@ class Demo:
         latent = torch.zeros(1, 16, size[0] // 8, size[1] // 8)
         noise = comfy.sample.prepare_noise(latent, seed)
         prompts = [self.clip.encode_from_tokens_scheduled(self.clip.tokenize(text)) for text in (caption, "")]
-        samples = comfy.sample.sample(patched, noise, 20, PAINTING_CFG, "euler", "simple", *prompts, latent, disable_pbar=True, seed=seed)
+        samples = comfy.sample.sample(patched, noise, 20, self.cfg, "euler", "simple", *prompts, latent, disable_pbar=True, seed=seed)
         return recording, samples, self.vae.decode(samples)[0].clamp(0, 1)
 
 
@@ -83,7 +82,7 @@ def judge(shares, areas):
 
 def main():
     args = parse_args()
-    demo = Demo()
+    demo = Demo(args.family)
     choices = [(space, "auto") for space in SPACES] + [("output", block) for block in args.blocks]
     print(f"{'size':8}{'space':18}{'blocks':8}{'mean IoU':>10}{'accuracy':>10}{'peaks inside':>14}")
     for size, (height, width) in SIZES.items():
@@ -106,6 +105,7 @@ def main():
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("family", choices=DEMO_FAMILIES)
     parser.add_argument("--scenes", type=int, default=60, help="of each size")
     parser.add_argument("--painted", action="store_true", help="judge the model's own pictures")
     parser.add_argument("--sigmas", type=float, nargs="+", default=SIGMAS)

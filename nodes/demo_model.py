@@ -1,8 +1,6 @@
 from comfy_api.latest import io
 
-from ..demo_model.flux import load_flux
-from ..demo_model.text_encoders import load_clip
-from ..demo_model.vae import load_vae
+from ..demo_model import DEMO_FAMILIES
 from .sockets import CATEGORY
 
 
@@ -15,7 +13,7 @@ class DemoModel(io.ComfyNode):
             category=CATEGORY,
             description="A tiny Flux that comes with this pack and paints coloured shapes, to try the nodes without a download: "
             '"a red circle and a blue square on sand".',
-            inputs=[io.Combo.Input("family", options=["flux"], default="flux", tooltip="The kind of model.")],
+            inputs=[io.Combo.Input("family", options=list(DEMO_FAMILIES), default="flux", tooltip="The kind of model.")],
             outputs=[
                 io.Model.Output("model", tooltip="Paints circles, squares, triangles, stars and hearts, best at 256 x 256."),
                 io.Clip.Output("clip", tooltip="Its text encoders, which know the words of its captions only."),
@@ -25,7 +23,7 @@ class DemoModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, family):
-        return io.NodeOutput(load_flux(), load_clip(), load_vae())
+        return io.NodeOutput(*DEMO_FAMILIES[family].load())
 
 
 NODES = [DemoModel]

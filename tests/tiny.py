@@ -35,13 +35,19 @@ def flux2():
     return comfy.sd.load_diffusion_model_state_dict(_filled(skeleton))
 
 
-def sd3():
+def sd3(depth=3, context=64, pooled=32, seed=0, norms=True, second_attention=(), positions=None, dtype=torch.float32):
+    """A MODEL of ComfyUI's MMDiT class with `depth` blocks of width 64 · depth.
+
+    norms: of queries and keys, as in SD3.5. second_attention: the blocks that have one, as in SD3.5 medium.
+    positions: edge of a stored position table, as in published checkpoints; without one positions are computed.
+    """
     skeleton = comfy.ldm.modules.diffusionmodules.mmdit.MMDiT(
-        input_size=None, in_channels=16, depth=2, adm_in_channels=2048, pos_embed_max_size=8, num_patches=64, qk_norm="rms",
-        context_embedder_config={"target": "torch.nn.Linear", "params": {"in_features": 64, "out_features": 128}},
+        input_size=None, in_channels=16, depth=depth, adm_in_channels=pooled, qk_norm="rms" if norms else None,
+        pos_embed_max_size=positions, num_patches=positions and positions**2, x_block_self_attn_layers=list(second_attention),
+        context_embedder_config={"target": "torch.nn.Linear", "params": {"in_features": context, "out_features": 64 * depth}},
         dtype=torch.float32, device="meta", operations=comfy.ops.disable_weight_init,
     )  # fmt: skip
-    return comfy.sd.load_diffusion_model_state_dict(_filled(skeleton))
+    return comfy.sd.load_diffusion_model_state_dict(_filled(skeleton, seed), model_options={"dtype": dtype})
 
 
 def clip_l():

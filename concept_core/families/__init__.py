@@ -6,6 +6,7 @@ from typing import Protocol
 from torch import Tensor
 
 from .flux import Flux1
+from .sd3 import SD3
 
 
 class Family(Protocol):
@@ -18,6 +19,7 @@ class Family(Protocol):
     wrapper: str  # the WrappersMP type of forward_with
     latent_pixel: int  # pixels across one latent pixel
     patch: int  # latent pixels across one image token
+    output_scores: Callable[[Tensor, Tensor, Tensor], Tensor]  # (token_share, attended, image_out) → [B, C, N]
 
     @staticmethod
     def matches(network) -> bool: ...
@@ -26,7 +28,7 @@ class Family(Protocol):
     def embedding_width(network) -> int: ...
 
     @staticmethod
-    def depth(network) -> int: ...
+    def depth(network) -> int: ...  # blocks that have a concept output
 
     @staticmethod
     def default_blocks(depth: int) -> range: ...
@@ -35,7 +37,21 @@ class Family(Protocol):
     def forward_with(recorder) -> Callable: ...
 
 
-FAMILIES: list[type[Family]] = [Flux1]
+class Stream(Protocol):
+    """The concept tokens on their way through the blocks of one model call. `args` is what ComfyUI hands a block replacement."""
+
+    block_names: list[tuple[str, int]]  # the blocks that have a concept output, as keys of ComfyUI's block replacements
+
+    def begin(self, dtype): ...
+
+    def enter(self, index: int, args: dict) -> tuple[Tensor, Tensor, Tensor]: ...  # queries, keys and values [B, heads, T, d]
+
+    def leave(self, index: int, attended: Tensor): ...  # [B, T, heads · d]
+
+    def image_queries(self, q: Tensor, args: dict) -> Tensor: ...  # [B, heads, N, d] before rotary positions
+
+
+FAMILIES: list[type[Family]] = [Flux1, SD3]
 
 
 def family_of(model) -> type[Family]:

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from ..scores import output_scores
 from ..taps import tap_blocks
 from ..text_encoders import encode_t5
 
@@ -17,6 +18,7 @@ class Flux1:
     wrapper = "diffusion_model"
     latent_pixel = 8
     patch = 2
+    output_scores = staticmethod(output_scores)
 
     @staticmethod
     def matches(network) -> bool:
@@ -49,8 +51,8 @@ class Flux1:
         ):
             call = recorder.open_call(x, transformer_options)
             if call is not None:
-                network = executor.class_obj
-                stream = FluxStream(network, call.embeddings, timestep[call.rows], call.take(guidance), x.dtype)
+                references = sum(math.prod(recorder.grid(latent)) for latent in ref_latents or [])
+                stream = FluxStream(executor.class_obj, call, timestep, guidance, references)
                 transformer_options = tap_blocks(transformer_options, stream, call)
             out = executor(x, timestep, context, y, guidance, ref_latents, control, transformer_options, **kwargs)
             if call is not None:
@@ -67,24 +69,39 @@ class FluxStream:
     for which the rotary embedding is the identity.
     """
 
-    def __init__(self, network, embeddings: Tensor, timestep: Tensor, guidance: Tensor | None, dtype):
+    def __init__(self, network, call, timestep: Tensor, guidance: Tensor | None, reference_tokens: int):
+        self.network, self.call = network, call
+        self.timestep, self.guidance = call.take(timestep), call.take(guidance)
+        self.reference_tokens = reference_tokens
         self.blocks = network.double_blocks
         self.block_names = [("double_block", index) for index in range(len(self.blocks))]
-        self.heads = network.num_heads
-        self.tokens = network.txt_in(embeddings)
-        vec = network.time_in(timestep_embedding(timestep).to(dtype))
-        if network.params.guidance_embed and guidance is not None:
-            vec = vec + network.guidance_in(timestep_embedding(guidance).to(dtype))
+
+    def begin(self, dtype):
+        network = self.network
+        self.tokens = network.txt_in(self.call.embeddings.to(dtype))
+        vec = network.time_in(timestep_embedding(self.timestep).to(dtype))
+        if network.params.guidance_embed and self.guidance is not None:
+            vec = vec + network.guidance_in(timestep_embedding(self.guidance).to(dtype))
         self.vec = vec + network.vector_in(vec.new_zeros(1, network.params.vec_in_dim))
 
-    def enter(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+    def enter(self, index: int, args: dict) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values [B, heads, T, d] of the concept tokens in a block."""
+        self.check_tokens(args["img"])
         block = self.blocks[index]
         self.first, self.second = block.txt_mod(self.vec)
         x = (1 + self.first.scale) * block.txt_norm1(self.tokens) + self.first.shift
-        q, k, v = block.txt_attn.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = block.txt_attn.qkv(x).unflatten(2, (3, self.network.num_heads, -1)).permute(2, 0, 3, 1, 4)
         q, k = block.txt_attn.norm(q, k, v)
         return q, k, v
+
+    def check_tokens(self, img: Tensor):
+        """ValueError if `img` [B, N, width] holds more than the picture and, behind it, the reference latents."""
+        known = self.call.image_tokens, self.call.image_tokens + self.reference_tokens
+        if img.shape[1] not in known:
+            raise ValueError(
+                f"Concept Attention cannot tell the picture's tokens from others: there are {img.shape[1]} where the picture and its "
+                f"reference latents have {known[1]}. Another patch of this model adds tokens: take it out, or bypass the Apply node."
+            )
 
     def leave(self, index: int, attended: Tensor):
         """Add what the tokens attended to, [B, T, width] before the output projection, and the MLP."""
@@ -94,6 +111,12 @@ class FluxStream:
         if x.dtype == torch.float16:
             x = torch.nan_to_num(x, nan=0.0, posinf=65504, neginf=-65504)
         self.tokens = x
+
+    def image_queries(self, q: Tensor, args: dict) -> Tensor:
+        """Image queries [B, heads, N, d] as they were before rotary positions: turned back."""
+        pe = self.call.take(args["pe"])[:, :, args["txt"].shape[1] :][:, :, : q.shape[2]]
+        pairs = q.float().unflatten(-1, (-1, 2))
+        return (pe.mT.float() @ pairs[..., None]).squeeze(-1).flatten(-2)
 
 
 def timestep_embedding(t: Tensor, width: int = 256) -> Tensor:

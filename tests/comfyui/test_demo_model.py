@@ -11,7 +11,7 @@ SCENES = range(HELD_OUT, HELD_OUT + 10)
 
 @pytest.fixture(scope="module")
 def demo():
-    return Demo()
+    return Demo("flux")
 
 
 @pytest.fixture(scope="module")

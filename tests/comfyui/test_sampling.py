@@ -6,129 +6,164 @@ import comfy.samplers
 import pytest
 import tiny
 import torch
-from comfy_extras.nodes_custom_sampler import Guider_DualCFG
-from concept_attention.concept_core.concepts import Concepts
 from concept_attention.concept_core.maps import decode
-from concept_attention.concept_core.sampling import record_concepts
-from probe import call_at, conditioning
 
-CONCEPTS = Concepts(("a", "b", "c"), 3, "t5", torch.randn(4, 64), torch.tensor([[1.0, 0, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0, 1.0]]))
+SAMPLERS, SCHEDULERS = comfy.samplers.SAMPLER_NAMES, comfy.samplers.SCHEDULER_NAMES
 
 
-@pytest.fixture(scope="module")
-def model():
-    return tiny.flux()
+def assert_same_maps(maps, others):
+    torch.testing.assert_close(maps, others, atol=1e-5, rtol=1e-4)
 
 
-@pytest.fixture(scope="module")
-def prompts():
-    generator = torch.Generator().manual_seed(1)
-    return [conditioning(torch.randn(1, 6, 64, generator=generator), torch.randn(1, 32, generator=generator)) for _ in range(2)]
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_paints_the_same_picture(kind, sampler):
+    options = dict(sampler=sampler, cfg=2.0, steps=3)
+    patched, recording = kind.record()
+    samples = kind.sample(patched, **options)
+    assert torch.isfinite(samples).all()
+    assert torch.equal(samples, kind.sample(**options))
+    assert recording.runs[0].steps and torch.isfinite(decode(recording, samples).values).all()
 
 
-def sample(model, prompts, seed=0, size=(8, 12), batch=1, sampler="euler", steps=4, cfg=1.0, callback=None, **options):
-    latent = torch.zeros(batch, 16, *size)
-    noise = comfy.sample.prepare_noise(latent, seed)
-    return comfy.sample.sample(model, noise, steps, cfg, sampler, "simple", *prompts, latent, callback=callback, seed=seed, **options)
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_every_scheduler_paints_the_same_picture(kind, scheduler):
+    patched, recording = kind.record(spaces="all")
+    samples = kind.sample(patched, scheduler=scheduler)
+    assert torch.equal(samples, kind.sample(scheduler=scheduler))
+    assert torch.isfinite(decode(recording, samples, "value").values).all()
 
 
-@pytest.mark.parametrize("sampler", ["euler", "heun", "dpm_2", "dpmpp_2m", "euler_ancestral", "dpmpp_sde", "lcm"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_picture_does_not_change_by_a_bit(prompts, sampler, dtype):
-    model = tiny.flux(dtype=dtype)
-    patched, recording = record_concepts(model, CONCEPTS, spaces="all")
-    plain = sample(model, prompts, sampler=sampler, cfg=2.0)
-    assert torch.equal(sample(patched, prompts, sampler=sampler, cfg=2.0), plain)
-    assert recording.runs[0].steps and torch.isfinite(decode(recording, plain).values).all()
-
-
+@pytest.mark.parametrize("cfg", [1.0, 4.5])
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize(("size", "grid"), [((8, 12), (4, 6)), ((12, 8), (6, 4)), ((7, 9), (4, 5)), ((1, 2), (1, 1))])
-@pytest.mark.parametrize("batch", [1, 3])
-def test_any_shape_and_batch(model, prompts, size, grid, batch):
-    patched, recording = record_concepts(model, CONCEPTS)
-    samples = sample(patched, prompts, size=size, batch=batch)
-    assert torch.equal(samples, sample(model, prompts, size=size, batch=batch))
+def test_each_picture_of_a_batch_has_the_maps_that_it_has_alone(kind, cfg, batch, size, grid):
+    patched, recording = kind.record()
+    samples = kind.sample(patched, size=size, batch=batch, cfg=cfg)
+    assert torch.equal(samples, kind.sample(size=size, batch=batch, cfg=cfg))
     maps = decode(recording, samples)
     assert maps.values.shape == (batch, 3, *grid) and maps.image_size == (size[0] * 8, size[1] * 8)
     torch.testing.assert_close(maps.values.sum(1), torch.ones(batch, *grid))
+    noise = comfy.sample.prepare_noise(torch.zeros(batch, 16, *size), 0)
+    for row in range(batch):
+        alone = kind.sample(patched, size=size, cfg=cfg, noise=noise[row : row + 1])
+        assert_same_maps(maps.values[row], decode(recording, alone).values[0])
 
 
-@pytest.mark.parametrize("kind", [{"guidance": False}, {"channels": 96}], ids=["schnell", "Fill"])
-def test_other_kinds_of_flux(prompts, kind):
-    model = tiny.flux(**kind)
-    patched, recording = record_concepts(model, CONCEPTS, spaces="all")
-    samples = sample(patched, prompts, size=(7, 12))
-    assert torch.equal(samples, sample(model, prompts, size=(7, 12)))
+@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m", "lcm"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float8_e4m3fn])
+def test_other_weight_types(kind, sampler, dtype):
+    model = {"flux": tiny.flux, "sd3": tiny.sd3}[kind.name](dtype=dtype)
+    patched, recording = kind.record(model, spaces="all")
+    samples = kind.sample(patched, sampler=sampler, cfg=2.0)
+    assert torch.equal(samples, kind.sample(model, sampler=sampler, cfg=2.0))
+    assert torch.isfinite(decode(recording, samples).values).all()
+
+
+@pytest.mark.parametrize("options", [{"guidance": False}, {"channels": 96}], ids=["schnell", "Fill"])
+def test_other_kinds_of_flux(flux, options):
+    model = tiny.flux(**options)
+    patched, recording = flux.record(model, spaces="all")
+    samples = flux.sample(patched, size=(7, 12))
+    assert torch.equal(samples, flux.sample(model, size=(7, 12)))
     assert decode(recording, samples, "value").values.shape == (1, 3, 4, 6)
 
 
-def test_steps_are_counted_by_sigma_not_by_call(model, prompts):
+def test_steps_are_counted_by_sigma_not_by_call(kind):
     steps = {}
     for sampler in ("euler", "heun", "dpm_2"):
-        patched, recording = record_concepts(model, CONCEPTS)
-        sample(patched, prompts, sampler=sampler)
+        patched, recording = kind.record()
+        kind.sample(patched, sampler=sampler)
         steps[sampler] = recording.runs[0].steps
     assert list(steps["heun"]) == list(steps["euler"]) and len(steps["euler"]) == 4
     assert len(steps["dpm_2"]) == 7  # four steps, and a midpoint in all but the last
 
 
-def test_each_row_of_a_batch_gets_the_maps_of_its_own_picture(model, prompts):
-    patched, recording = record_concepts(model, CONCEPTS)
-    together = sample(patched, prompts, batch=3)
-    noise = comfy.sample.prepare_noise(torch.zeros(3, 16, 8, 12), 0)
-    for row in range(3):
-        latent = torch.zeros(1, 16, 8, 12)
-        alone = comfy.sample.sample(patched, noise[row : row + 1], 4, 1.0, "euler", "simple", *prompts, latent, seed=0)
-        torch.testing.assert_close(decode(recording, together).values[row], decode(recording, alone).values[0], atol=1e-5, rtol=1e-4)
-
-
-def test_only_positive_rows_count(model, prompts):
-    positive, negative = prompts
-    latents, sigmas = [torch.randn(2, 16, 8, 12), torch.randn(2, 16, 8, 12)], [0.8, 0.3]
-    patched, recording = record_concepts(model, CONCEPTS)
-    with torch.no_grad():
-        call_at(patched, positive, latents, sigmas)
-        call_at(patched, positive, latents, sigmas, negative, cfg=4.0)
-        call_at(patched, negative, latents, sigmas)
-    alone, guided, other = (run.steps[sigma]["output"] for run in recording.runs for sigma in [max(run.steps)])
-    torch.testing.assert_close(guided, alone, rtol=1e-4, atol=1e-4)
-    assert (other - alone).abs().max() > 0.1
-
-
-def test_nothing_is_recorded_outside_the_window(model, prompts):
-    patched, recording = record_concepts(model, CONCEPTS, 0.3, 0.7)
-    samples = sample(patched, prompts, steps=10)
-    sampling = model.get_model_object("model_sampling")
+def test_nothing_is_recorded_outside_the_window(kind):
+    patched, recording = kind.record(None, 0.3, 0.7)
+    samples = kind.sample(patched, steps=10)
+    sampling = kind.model.get_model_object("model_sampling")
     sigmas = list(recording.runs[0].steps)
     assert sigmas and all(sampling.percent_to_sigma(0.7) <= sigma <= sampling.percent_to_sigma(0.3) for sigma in sigmas)
     with pytest.raises(ValueError, match="No recorded step lies between 0.8 and 1"):
         decode(recording, samples, start_percent=0.8)
 
 
-def test_two_samplers_on_one_model_are_decoded_each_to_its_own(model, prompts):
-    patched, recording = record_concepts(model, CONCEPTS)
-    first, second = sample(patched, prompts, seed=1), sample(patched, prompts, seed=2)
-    alone, own = record_concepts(model, CONCEPTS)
-    assert torch.equal(decode(recording, first).values, decode(own, sample(alone, prompts, seed=1)).values)
-    assert torch.equal(decode(recording, second).values, decode(own, sample(alone, prompts, seed=2)).values)
+def test_two_samplers_on_one_model_are_decoded_each_to_its_own(kind):
+    patched, recording = kind.record()
+    first, second = kind.sample(patched, seed=1), kind.sample(patched, seed=2)
+    alone, own = kind.record()
+    assert torch.equal(decode(recording, first).values, decode(own, kind.sample(alone, seed=1)).values)
+    assert torch.equal(decode(recording, second).values, decode(own, kind.sample(alone, seed=2)).values)
     assert not torch.equal(decode(recording, first).values, decode(recording, second).values)
 
 
-def test_two_apply_nodes_in_a_row_both_record(model, prompts):
-    once, first = record_concepts(model, CONCEPTS)
-    twice, second = record_concepts(once, CONCEPTS)
-    samples = sample(twice, prompts)
-    assert torch.equal(samples, sample(model, prompts))
-    assert torch.equal(decode(first, samples).values, decode(second, samples).values)
+def test_two_apply_nodes_in_a_row_both_record(kind):
+    once, first = kind.record(spaces="all")
+    twice, second = kind.record(once, spaces="all")
+    samples = kind.sample(twice, cfg=2.0)
+    assert torch.equal(samples, kind.sample(cfg=2.0))
+    for space in ("output", "cross-attention", "value"):
+        assert torch.equal(decode(first, samples, space).values, decode(second, samples, space).values)
 
 
-def test_the_denoised_output_of_custom_samplers_is_known_too(model, prompts):
-    patched, recording = record_concepts(model, CONCEPTS)
+def test_branches_of_one_apply_node(kind):
+    """Both record, and a further patch on one of them does not reach the other."""
+    patched, recording = kind.record()
+    branch = patched.clone()
+    branch.set_model_patch_replace(lambda args, extra: {**args, "img": args["img"] * 1.5}, "dit", "double_block", 2)
+    plain, other = kind.sample(patched), kind.sample(branch)
+    assert torch.equal(plain, kind.sample()) and not torch.equal(plain, other)
+    decode(recording, plain)
+    if kind.name == "flux":  # the branch's patch takes the place of a block that has a concept output
+        with pytest.raises(ValueError, match="none was recorded"):
+            decode(recording, other)
+
+
+def test_the_denoised_output_of_custom_samplers_is_known_too(kind):
+    patched, recording = kind.record()
     denoised = []
-    samples = sample(patched, prompts, last_step=2, callback=lambda step, x0, x, total: denoised.append(x0))
-    given_out = model.model.process_latent_out(denoised[-1].cpu())
+    samples = kind.sample(patched, last_step=2, callback=lambda step, x0, x, total: denoised.append(x0))
+    given_out = kind.model.model.process_latent_out(denoised[-1].cpu())
     assert not torch.equal(given_out, samples)
     assert torch.equal(decode(recording, given_out).values, decode(recording, samples).values)
+
+
+def test_start_and_end_steps(kind):
+    """KSamplerAdvanced twice on one model, the second going on from the first: together they are one sampling."""
+    patched, recording = kind.record()
+    whole = kind.sample(patched, steps=6, cfg=2.0)
+    first = kind.sample(patched, steps=6, cfg=2.0, last_step=2)
+    nothing = torch.zeros(1, 16, 8, 12)
+    second = kind.sample(patched, steps=6, cfg=2.0, latent=first, noise=nothing, disable_noise=True, start_step=2)
+    runs = [recording.run_of(samples)[0] for samples in (whole, first, second)]
+    assert [len(run.steps) for run in runs] == [6, 2, 4]
+    continued = runs[1].steps | runs[2].steps
+    for sigma, scores in runs[0].steps.items():
+        torch.testing.assert_close(continued[sigma]["output"], scores["output"], rtol=1e-3, atol=1e-3)
+
+
+def test_a_second_pass_that_only_changes_the_latent_a_little(kind):
+    """Img2img at low denoise on the first pass's latent, with a noise mask, of another size in between."""
+    patched, recording = kind.record()
+    first = kind.sample(patched, cfg=2.0)
+    larger = torch.nn.functional.interpolate(first, (12, 18))
+    mask = torch.zeros(1, 1, 12, 18)
+    mask[..., 6:, :] = 1
+    again = dict(latent=larger, denoise=0.5, noise_mask=mask, cfg=2.0)
+    second = kind.sample(patched, **again)
+    assert torch.equal(second, kind.sample(**again))
+    assert decode(recording, first).values.shape[2:] == (4, 6) and decode(recording, second).values.shape[2:] == (6, 9)
+    torch.testing.assert_close(second[..., :5, :], larger[..., :5, :], rtol=1e-3, atol=1e-3)
+
+
+def test_batches_with_noise_numbers(kind):
+    """LatentFromBatch and RepeatLatentBatch name each picture's noise."""
+    patched, recording = kind.record()
+    whole = kind.sample(patched, batch=3)
+    part = kind.sample(patched, batch=2, noise_inds=[2, 0])
+    maps, of_part = decode(recording, whole).values, decode(recording, part).values
+    assert_same_maps(of_part[0], maps[2])
+    assert_same_maps(of_part[1], maps[0])
 
 
 def state_of(model):
@@ -141,112 +176,76 @@ def assert_same_state(before, after):
 
 
 @pytest.mark.parametrize("fault", [comfy.model_management.InterruptProcessingException, RuntimeError])
-def test_a_fault_in_mid_sampling_leaves_nothing_behind(model, prompts, fault):
-    before = state_of(model)
-    patched, recording = record_concepts(model, CONCEPTS)
+def test_a_fault_in_mid_sampling_leaves_nothing_behind(kind, fault):
+    before = state_of(kind.model)
+    patched, recording = kind.record()
 
     def stop(step, x0, x, total):
         if step == 1:
             raise fault
 
     with pytest.raises(fault):
-        sample(patched, prompts, callback=stop)
+        kind.sample(patched, callback=stop)
     assert recording.runs == []
-    assert_same_state(before, state_of(model))
-    samples = sample(patched, prompts)
-    assert torch.equal(samples, sample(model, prompts))
+    assert_same_state(before, state_of(kind.model))
+    samples = kind.sample(patched)
+    assert torch.equal(samples, kind.sample())
     assert len(recording.runs) == 1 and len(recording.runs[0].steps) == 4
 
 
-def test_a_fault_inside_a_block_leaves_nothing_behind(model, prompts):
-    broken = model.clone()
+@pytest.mark.parametrize("fault", [comfy.model_management.InterruptProcessingException, ZeroDivisionError, torch.cuda.OutOfMemoryError])
+def test_a_fault_inside_a_block_leaves_nothing_behind(kind, fault):
+    broken = kind.model.clone()
     calls = []
 
     def fail(args, extra):
         calls.append(1)
         if len(calls) == 2:
-            raise torch.cuda.OutOfMemoryError("no memory")
+            raise fault("in the second step")
         return extra["original_block"](args)
 
     broken.set_model_patch_replace(fail, "dit", "double_block", 1)
-    patched, recording = record_concepts(broken, CONCEPTS)
-    with pytest.raises(torch.cuda.OutOfMemoryError):
-        sample(patched, prompts)
+    patched, recording = kind.record(broken)
+    with pytest.raises(fault):
+        kind.sample(patched)
     assert recording.runs == []
-    assert torch.equal(sample(patched, prompts), sample(model, prompts)) and len(recording.runs) == 1
+    assert torch.equal(kind.sample(patched), kind.sample()) and len(recording.runs) == 1
 
 
-def test_replacements_and_overrides_that_are_there_still_run(model, prompts):
-    other = model.clone()
-    seen = {"block": 0, "attention": 0}
+@pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: not enough memory")])
+@pytest.mark.parametrize("place", ["enter", "leave", "begin"])
+def test_the_picture_goes_on_where_the_concept_stream_runs_out_of_memory(kind, monkeypatch, caplog, error, place):
+    from concept_attention.concept_core.families import flux, sd3
 
-    def replacement(args, extra):
-        seen["block"] += 1
-        out = extra["original_block"](args)
-        return {**out, "img": out["img"] * 1.5}
+    stream = {"flux": flux.FluxStream, "sd3": sd3.SD3Stream}[kind.name]
+    original, calls = getattr(stream, place), []
 
-    def override(function, *args, **kwargs):
-        seen["attention"] += 1
-        return 0.5 * function(*args, **kwargs)
-
-    other.set_model_patch_replace(replacement, "dit", "double_block", 0)
-    other.model_options["transformer_options"]["optimized_attention_override"] = override
-    plain = sample(other, prompts)
-    expected = dict(seen)
-    patched, recording = record_concepts(other, CONCEPTS)
-    seen.update(block=0, attention=0)
-    assert torch.equal(sample(patched, prompts), plain)
-    assert seen == expected and not torch.equal(plain, sample(model, prompts))
-    assert len(recording.runs[0].steps) == 4
-
-
-def test_a_call_whose_block_is_skipped_is_not_recorded(model, prompts):
-    other = model.clone()
-    calls = []
-
-    def skip_sometimes(args, extra):
+    def fail(*args):
         calls.append(1)
-        return {"img": args["img"], "txt": args["txt"]} if len(calls) == 2 else extra["original_block"](args)
+        if len(calls) == 3:
+            raise error
+        return original(*args)
 
-    other.set_model_patch_replace(skip_sometimes, "dit", "double_block", 1)
-    patched, recording = record_concepts(other, CONCEPTS)
-    sample(patched, prompts)
-    assert len(recording.runs[0].steps) == 3
+    monkeypatch.setattr(stream, place, fail)
+    patched, recording = kind.record()
+    samples = kind.sample(patched)
+    assert torch.equal(samples, kind.sample())
+    assert caplog.text.count("out of memory while recording") == 1
+    with pytest.raises(ValueError, match="Memory ran out while this picture was recorded.*fewer concepts"):
+        decode(recording, samples)
+    monkeypatch.undo()
+    samples = kind.sample(patched, seed=1)
+    assert len(recording.run_of(samples)[0].steps) == 4
 
 
-def test_reference_latents_are_not_part_of_the_picture(model, prompts):
-    context, options = prompts[0][0]
-    with_reference = [[context, {**options, "reference_latents": [torch.randn(1, 16, 6, 6)]}]]
-    patched, recording = record_concepts(model, CONCEPTS, spaces="all")
-    samples = sample(patched, [with_reference, prompts[1]])
-    assert torch.equal(samples, sample(model, [with_reference, prompts[1]]))
-    assert decode(recording, samples, "value").values.shape == (1, 3, 4, 6)
+def test_an_error_in_the_concept_stream_that_is_no_lack_of_memory_is_not_hidden(kind, monkeypatch):
+    from concept_attention.concept_core import taps
 
+    def fail(*args):
+        raise RuntimeError("shapes do not match")
 
-def test_a_part_of_the_picture_is_refused(model, prompts):
-    context, options = prompts[0][0]
-    area = [[context, {**options, "area": (4, 6, 0, 0), "strength": 1.0}]]
-    patched, recording = record_concepts(model, CONCEPTS)
-    with pytest.raises(ValueError, match="Take out conditioning areas"):
-        sample(patched, [area, prompts[1]])
+    monkeypatch.setattr(taps, "attend", fail)
+    patched, recording = kind.record()
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        kind.sample(patched)
     assert recording.runs == []
-
-
-def test_the_positive_prompt_is_found_where_another_guider_puts_it(model, prompts):
-    """DualCFGGuider calls the model on negative, middle, positive, in that order."""
-    positive, negative = prompts
-    latent = torch.zeros(1, 16, 8, 12)
-    noise, sampler, sigmas = comfy.sample.prepare_noise(latent, 0), comfy.samplers.sampler_object("euler"), torch.tensor([1.0, 0.6])
-    steps = []
-    for guider_class in (Guider_DualCFG, comfy.samplers.CFGGuider):
-        patched, recording = record_concepts(model, CONCEPTS)
-        guider = guider_class(patched)
-        if guider_class is Guider_DualCFG:
-            guider.set_conds(positive, negative, negative)
-            guider.set_cfg(3.0, 2.0)
-        else:
-            guider.set_conds(positive, negative)
-            guider.set_cfg(1.0)
-        guider.sample(noise, latent, sampler, sigmas)
-        steps.append(recording.runs[0].steps[1.0]["output"])
-    torch.testing.assert_close(steps[0], steps[1], rtol=1e-4, atol=1e-4)

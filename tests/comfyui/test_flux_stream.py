@@ -1,19 +1,19 @@
 """The recorded scores against a plain restatement of the method on the blocks' own modules, in ComfyUI's Flux."""
 
 import copy
+from types import SimpleNamespace
 
+import oracle
 import pytest
 import tiny
 import torch
 from comfy.ldm.flux.layers import timestep_embedding as comfy_timestep_embedding
-from concept_attention.concept_core.concepts import Concepts
 from concept_attention.concept_core.families.flux import FluxStream, timestep_embedding
-from concept_attention.concept_core.sampling import record_concepts
 from concept_attention.concept_core.scores import CROSS_SHARE
-from probe import call_at, conditioning
+from oracle import SHARE, softmax_attention
+from probe import conditioning
 
-SIGMAS, GUIDANCE = [0.7, 0.2], 3.5
-SHARE = torch.tensor([[1.0, 0, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0, 1]])
+GUIDANCE = 3.5
 
 
 @torch.no_grad()
@@ -65,10 +65,6 @@ def rotate(x, pe):
     return (pe[..., 0] * pairs[..., 0] + pe[..., 1] * pairs[..., 1]).flatten(-2)
 
 
-def softmax_attention(q, k, v):
-    return (torch.softmax(q @ k.transpose(2, 3) / q.shape[-1] ** 0.5, dim=-1) @ v).transpose(1, 2).flatten(2)
-
-
 def update(attn, norm, mlp, tokens, out, mod):
     tokens = tokens + mod[0].gate * attn.proj(out)
     return tokens + mod[1].gate * mlp((1 + mod[1].scale) * norm(tokens) + mod[1].shift)
@@ -80,16 +76,8 @@ def test_scores_agree_with_a_plain_restatement(heads, depth, height, width):
     model = tiny.flux(heads=heads, depth=depth, seed=heads)
     x, context, pooled = torch.randn(1, 16, height, width), torch.randn(1, 5, 64), torch.randn(1, 32)
     embeddings = torch.randn(4, 64)
-    patched, recording = record_concepts(model, Concepts(("a", "b", "c"), 3, "t5", embeddings, SHARE), spaces="all")
-    with torch.no_grad():
-        call_at(patched, conditioning(context, pooled, guidance=GUIDANCE), [x, x], SIGMAS)
-    steps = recording.runs[0].steps
-    assert list(steps) == pytest.approx(SIGMAS)
-    for sigma, recorded in zip(SIGMAS, steps.values()):
-        expected = restated(model, x, context, pooled, embeddings[None], sigma)
-        assert set(recorded) == set(expected)
-        for space, scores in expected.items():
-            assert (recorded[space] - scores).abs().max() <= 1e-5 * scores.abs().max(), (sigma, space)
+    recorded = oracle.record(model, x, conditioning(context, pooled, guidance=GUIDANCE), embeddings, "t5")
+    oracle.assert_agree(recorded, lambda sigma: restated(model, x, context, pooled, embeddings[None], sigma))
 
 
 def test_timestep_embedding_is_flux_own():
@@ -105,8 +93,11 @@ def test_float16_tokens_that_overflow_are_clamped_as_the_prompt_is():
     network = copy.deepcopy(tiny.flux().model.diffusion_model).half()
     network.double_blocks[0].txt_mod.lin.bias.add_(10)  # gates of about 10
     network.double_blocks[0].txt_mlp[2].bias.fill_(3e4)
-    stream = FluxStream(network, torch.randn(1, 3, 64).half(), torch.tensor([0.5]), None, torch.float16)
-    stream.enter(0)
+    call = SimpleNamespace(embeddings=torch.randn(1, 3, 64), take=lambda x: x, image_tokens=4)
+    stream = FluxStream(network, call, torch.tensor([0.5]), None, 0)
+    args = {"img": torch.zeros(1, 4, 256)}
+    stream.begin(torch.float16)
+    stream.enter(0, args)
     stream.leave(0, torch.randn(1, 3, 256).half())
     assert stream.tokens.dtype == torch.float16 and stream.tokens.abs().max() == 65504
-    assert all(torch.isfinite(x).all() for x in stream.enter(1))
+    assert all(torch.isfinite(x).all() for x in stream.enter(1, args))

@@ -1,4 +1,4 @@
-"""Train the demo Flux on drawn scenes: flow matching, and a term that lays its concept maps on the things.
+"""Train a demo model on drawn scenes: flow matching, and a term that lays its concept maps on the things.
 
 The term is the cross-entropy between the softmaxed output-space scores of the last blocks and the coverage that the
 scene was drawn with. At this size the property does not emerge by itself as it does in the published models.
@@ -12,33 +12,13 @@ from pathlib import Path
 import comfy_path  # noqa: F401
 
 # isort: split
+import differentiable_flux
+import differentiable_sd3
 import numpy as np
 import torch
-from batches import SIZES, SceneSet
-from comfy.ldm.flux.model import Flux
-from concept_attention.demo_model.flux import FLUX_FILE
-from concept_attention.demo_model.text_encoders import POOLED_WIDTH, T5_WIDTH
-from differentiable_flux import flow_and_scores
-from safetensors.torch import load_file, save_file
+from batches import SIZES, SceneSet, TextEncoders
 
-FLUX_CONFIG = {
-    "in_channels": 16,
-    "out_channels": 16,
-    "vec_in_dim": POOLED_WIDTH,
-    "context_in_dim": T5_WIDTH,
-    "hidden_size": 128,
-    "mlp_ratio": 4.0,
-    "num_heads": 1,
-    "depth": 6,
-    "depth_single_blocks": 2,
-    "axes_dim": [16, 56, 56],
-    "theta": 10000,
-    "patch_size": 2,
-    "qkv_bias": True,
-    "guidance_embed": True,
-    "txt_ids_dims": [],
-}
-GUIDANCE = 3.5
+FAMILIES = {"flux": differentiable_flux, "sd3": differentiable_sd3}
 
 
 def main():
@@ -48,9 +28,11 @@ def main():
     with ProcessPoolExecutor(2) as pool:
         sets = [SceneSet.draw(pool, range(i * 10**6, i * 10**6 + args.scenes // 2 ** min(i, 1)), size) for i, size in enumerate(SIZES)]
     print(f"{sum(map(len, sets))} scenes drawn in {time.time() - started:.0f} s", flush=True)
-    model = new_flux()
+    family = FAMILIES[args.family]
+    text_encoders = TextEncoders(family.load_clip())
+    model = family.new_model()
     if args.resume:
-        model.load_state_dict(load(args.resume))
+        model.load_state_dict(family.load(args.resume))
     average = {name: p.detach().clone() for name, p in model.state_dict().items()}
     optimisers = new_optimisers(model, args.rate)
     rate = rate_schedule(args.steps)
@@ -58,12 +40,12 @@ def main():
     running = None
     for step in range(args.steps):
         scenes = sets[int(np.random.default_rng((args.seed, step)).choice(3, p=[0.5, 0.25, 0.25]))]
-        batch = scenes.batch(args.batch, np.random.default_rng((args.seed, step, 1)))
+        batch = scenes.batch(args.batch, text_encoders, np.random.default_rng((args.seed, step, 1)))
         noise = torch.randn_like(batch.latent)
         sigma = torch.sigmoid(0.4 + 1.5 * torch.randn(len(noise)))
         noisy = torch.lerp(batch.latent, noise, sigma[:, None, None, None])
         with torch.autocast("cpu", torch.bfloat16):
-            velocity, scores, cross_scores = flow_and_scores(model, noisy, sigma, GUIDANCE, batch)
+            velocity, scores, cross_scores = family.flow_and_scores(model, noisy, sigma, batch)
         flow_loss = (velocity - (noise - batch.latent)).square().mean()
         map_loss = map_cross_entropy(scores, batch)
         cross_loss = map_cross_entropy(cross_scores, batch)
@@ -79,11 +61,12 @@ def main():
             flow, maps, cross = running.tolist()
             print(f"step {step}: flow {flow:.4f}, maps {maps:.4f}, cross-attention {cross:.4f}, {time.time() - started:.0f} s", flush=True)
         if step % 500 == 499 or step == args.steps - 1:
-            save(average, args.out)
+            family.save(average, args.out or family.FILE)
 
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("family", choices=FAMILIES)
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--scenes", type=int, default=8000, help="square ones; half as many wide and tall")
@@ -92,20 +75,8 @@ def parse_args():
     parser.add_argument("--cross-weight", type=float, default=0.02)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", type=Path, help="weights to go on from")
-    parser.add_argument("--out", type=Path, default=FLUX_FILE)
+    parser.add_argument("--out", type=Path)
     return parser.parse_args()
-
-
-def new_flux():
-    model = Flux(dtype=torch.float32, operations=torch.nn, **FLUX_CONFIG)
-    for name, parameter in model.named_parameters():
-        if parameter.ndim == 2:
-            torch.nn.init.xavier_uniform_(parameter)
-        elif name.endswith("bias"):
-            torch.nn.init.zeros_(parameter)
-        if "mod.lin" in name or "modulation" in name or name.startswith("final_layer.linear"):
-            parameter.data.mul_(0.1)
-    return model
 
 
 def new_optimisers(model, rate):
@@ -137,15 +108,6 @@ def map_cross_entropy(scores, batch):
 def follow(average, model, decay):
     for name, parameter in model.state_dict().items():
         average[name].lerp_(parameter, 1 - decay)
-
-
-def save(weights, path):
-    """Half precision, in the key names that Flux checkpoints are published in."""
-    save_file({n.replace("_norm.weight", "_norm.scale"): w.half().contiguous() for n, w in weights.items()}, path)
-
-
-def load(path):
-    return {name.replace("_norm.scale", "_norm.weight"): w.float() for name, w in load_file(path).items()}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,78 @@
+"""The concept stream of SD3 and SD3.5 (medium, large, turbo): ComfyUI's MMDiT."""
+
+from torch import Tensor
+
+from ..scores import normalised_output_scores
+from ..taps import tap_blocks
+from ..text_encoders import encode_clip_lg, encode_t5
+
+
+class SD3:
+    name = "SD3 and SD3.5 (medium, large, turbo)"
+    encoders = {"clip": encode_clip_lg, "t5": encode_t5}
+    clip_parts = {"l", "g", "t5xxl"}
+    clip_hint = "For SD3 load CLIP-L and CLIP-G, with or without T5-XXL, with TripleCLIPLoader or with DualCLIPLoader, type sd3."
+    wrapper = "apply_model"
+    latent_pixel = 8
+    patch = 2
+    output_scores = staticmethod(normalised_output_scores)
+
+    @staticmethod
+    def matches(network) -> bool:
+        kind = type(network)
+        return (kind.__module__, kind.__name__) == ("comfy.ldm.modules.diffusionmodules.mmdit", "OpenAISignatureMMDITWrapper")
+
+    @staticmethod
+    def embedding_width(network) -> int:
+        return network.context_embedder.in_features
+
+    @staticmethod
+    def depth(network) -> int:
+        """All blocks but the last, which has no text output: its text queries were never trained."""
+        return len(network.joint_blocks) - 1
+
+    @staticmethod
+    def default_blocks(depth: int) -> range:
+        return range(depth)
+
+    @staticmethod
+    def forward_with(recorder):
+        """An APPLY_MODEL wrapper: MMDiT knows no DIFFUSION_MODEL wrappers."""
+
+        def forward(executor, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options={}, **kwargs):
+            call = recorder.open_call(x, transformer_options)
+            if call is not None:
+                stream = SD3Stream(executor.class_obj.diffusion_model, call)
+                transformer_options = tap_blocks(transformer_options, stream, call)
+            out = executor(x, t, c_concat, c_crossattn, control, transformer_options, **kwargs)
+            if call is not None:
+                call.close()
+            return out
+
+        return forward
+
+
+class SD3Stream:
+    """The third stream, through the text stream's own modules and modulated by the prompt's own vector."""
+
+    def __init__(self, network, call):
+        self.network, self.call = network, call
+        self.blocks = network.joint_blocks
+        self.block_names = [("double_block", index) for index in range(SD3.depth(network))]
+
+    def begin(self, dtype):
+        self.tokens = self.network.context_embedder(self.call.embeddings.to(dtype))
+
+    def enter(self, index: int, args: dict) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [B, heads, T, d] of the concept tokens in a block."""
+        block = self.blocks[index].context_block
+        qkv, self.intermediates = block.pre_attention(self.tokens, self.call.take(args["vec"]))
+        return tuple(x.reshape(*x.shape[:2], block.attn.num_heads, -1).transpose(1, 2) for x in qkv)
+
+    def leave(self, index: int, attended: Tensor):
+        """Add what the tokens attended to, [B, T, width] before the output projection, and the MLP."""
+        self.tokens = self.blocks[index].context_block.post_attention(attended, *self.intermediates)
+
+    def image_queries(self, q: Tensor, args: dict) -> Tensor:
+        """The image queries [B, heads, N, d] as they are: positions are added to the tokens."""
+        return q
