@@ -1,9 +1,14 @@
-"""Run the demo or the tests: `python run.py demo`, `python run.py test`. Both set up all they need in .dev/.
+"""Run the demo or the tests. Both set up all they need in .dev/.
+
+    python run.py demo              paints with the demo model and leaves pictures and maps in demo_output/
+    python run.py test              all tests with the newest supported ComfyUI, then those that need ComfyUI with the oldest
+    python run.py test --every      the tests that need ComfyUI with each supported version
+    python run.py test PYTEST ...   what is given to pytest, with the newest
 
 Needs Python 3.11 or newer. To use a ComfyUI of your own, set COMFYUI_PATH to its folder and run this with its Python.
 """
 
-import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,17 +17,35 @@ sys.path.insert(0, str(Path(__file__).parent / "dev"))
 
 import environment  # noqa: E402
 
+IN_COMFYUI = ["tests/golden", "tests/comfyui", "tests/live"]
+
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("job", choices=["demo", "test"])
-    args, rest = parser.parse_known_args()
-    python, variables = environment.prepare(test_tools=args.job == "test")
-    script = environment.ROOT / "dev" / {"demo": "demo.py", "test": "run_tests.py"}[args.job]
+    job, *options = sys.argv[1:] or [""]
+    if job not in ("demo", "test"):
+        sys.exit(__doc__)
     try:
-        return subprocess.call([python, script, *rest], cwd=environment.ROOT, env=variables)
+        return run("demo.py", options) if job == "demo" else test(options)
     except KeyboardInterrupt:
         return 130
+
+
+def test(options):
+    if "COMFYUI_PATH" in os.environ or options not in ([], ["--every"]):
+        return run("run_tests.py", options)
+    if options == ["--every"]:
+        parts = [(version, IN_COMFYUI) for version in environment.VERSIONS]
+    else:
+        parts = [(environment.NEWEST, []), (environment.OLDEST, IN_COMFYUI)]
+    failed = [version for version, tests in parts if run("run_tests.py", tests, version) != 0]
+    if failed:
+        print(f"Failed with ComfyUI {', '.join(failed)}.")
+    return 1 if failed else 0
+
+
+def run(script, options, version=environment.NEWEST):
+    python, variables = environment.prepare(test_tools=script == "run_tests.py", version=version)
+    return subprocess.call([python, environment.ROOT / "dev" / script, *options], cwd=environment.ROOT, env=variables)
 
 
 if __name__ == "__main__":

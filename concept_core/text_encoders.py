@@ -7,7 +7,8 @@ from torch import Tensor
 
 
 def encode_t5(clip, text: str) -> Tensor:
-    """[tokens, width]: T5's embeddings of the text's own tokens, never its end token."""
+    """[tokens, width]: T5's embeddings of the text's own tokens, never its end token. ValueError for a CLIP without T5."""
+    check_loaded(clip, ["t5xxl"], "T5-XXL", "clip")
     empty = clip.tokenize("")
     words = clip.tokenizer.t5xxl.tokenizer(text)["input_ids"][:-1]
     padded = [(token, 1.0) for token in words] + empty["t5xxl"][0]
@@ -20,8 +21,9 @@ def encode_t5(clip, text: str) -> Tensor:
 def encode_clip_lg(clip, text: str) -> Tensor:
     """[tokens, width]: CLIP-L's and CLIP-G's embeddings side by side, without start and end token.
 
-    ValueError for more tokens than fit into one prompt of CLIP's.
+    ValueError for a CLIP without either, or more tokens than fit into one prompt of CLIP's.
     """
+    check_loaded(clip, ["clip_l", "clip_g"], "CLIP-L and CLIP-G", "t5")
     empty = clip.tokenize("")
     words = clip.tokenizer.clip_l.tokenizer(text)["input_ids"][1:-1]
     room = len(empty["l"][0]) - 2
@@ -33,3 +35,8 @@ def encode_clip_lg(clip, text: str) -> Tensor:
         tokens[part] = [[start, *((word, 1.0) for word in words), *end_and_padding][: room + 2]]
     embeddings = clip.encode_from_tokens({**empty, **tokens})
     return embeddings[0, 1 : 1 + len(words)].float().cpu()
+
+
+def check_loaded(clip, parts, name, other):
+    if all(getattr(clip.cond_stage_model, part, None) is None for part in parts):
+        raise ValueError(f"This CLIP was loaded without {name}: load it with {name}, or set encoder to {other}.")

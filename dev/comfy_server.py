@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @contextmanager
 def running_server(base: Path, output: Path, log: Path):
-    """Start a server on a free port and yield its address; stop it at the end. RuntimeError shows the log's end."""
+    """Start a server on a free port and yield (address, process); stop it at the end. RuntimeError shows the log's end."""
     link_pack(base / "custom_nodes")
     output.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -26,7 +26,7 @@ def running_server(base: Path, output: Path, log: Path):
         try:
             address = f"127.0.0.1:{port}"
             wait_until_up(process, address, log)
-            yield address
+            yield address, process
         finally:
             process.terminate()
             try:

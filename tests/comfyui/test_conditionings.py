@@ -111,7 +111,9 @@ def test_a_guider_without_a_positive_conditioning_is_refused(kind):
     guider = TwoPrompts(patched)
     guider.inner_set_conds({"first": kind.prompts[0]})
     with pytest.raises(ValueError, match="which conditioning of TwoPrompts is the positive one. Use another guider"):
-        guider.sample(torch.randn(1, 16, *SIZE), torch.zeros(1, 16, *SIZE), comfy.samplers.sampler_object("euler"), torch.tensor([1.0, 0.0]))
+        guider.sample(
+            torch.randn(1, 16, *SIZE), torch.zeros(1, 16, *SIZE), comfy.samplers.sampler_object("euler"), torch.tensor([1.0, 0.0])
+        )
     assert recording.runs == []
 
 
@@ -209,7 +211,7 @@ def test_the_picture_stays_the_same_with_areas_and_masks(kind, cfg):
 @pytest.mark.parametrize("dim", [0, 2, 3])
 def test_context_windows_are_refused_where_they_are_used(kind, dim):
     windowed = ContextWindowsManualNode.execute(
-        kind.model, 6 if dim else 2, 2 if dim else 1, "standard_static", 1, False, "pyramid", dim, False, "", False, ""
+        kind.model, 6 if dim else 2, 2 if dim else 1, "standard_static", 1, False, "pyramid", dim, False
     ).args[0]
     patched, recording = kind.record(windowed)
     with pytest.raises(ValueError, match="context windows and tiled sampling.*bypass the Apply node"):

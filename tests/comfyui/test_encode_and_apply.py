@@ -3,7 +3,7 @@ import tiny
 import torch
 from concept_attention.concept_core.concepts import encode_concepts
 from concept_attention.concept_core.sampling import record_concepts
-from concept_attention.demo_model.text_encoders import PROMPT_LENGTH, load_flux_clip
+from concept_attention.demo_model.text_encoders import PROMPT_LENGTH, load_flux_clip, load_sd3_clip
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,55 @@ def test_a_concept_longer_than_the_padding(clip):
 def test_a_concept_named_twice_counts_once(clip):
     concepts = encode_concepts(clip, "circle, sand, circle", "sand, brick")
     assert concepts.names == ("circle", "sand", "brick") and concepts.shown == 2
+
+
+@pytest.fixture(scope="module")
+def sd3_clip():
+    return load_sd3_clip()
+
+
+def test_sd3_reads_a_concepts_clip_tokens(sd3_clip):
+    concepts = encode_concepts(sd3_clip, "circle, sandcastle, red circle")
+    assert concepts.encoder == "clip" and concepts.embeddings.shape[1] == 4096
+    counts = [len(sd3_clip.tokenizer.clip_l.tokenizer(name)["input_ids"]) - 2 for name in concepts.names]
+    assert counts == [1, 2, 2] and concepts.token_share.gt(0).sum(1).tolist() == counts
+    prompts = [sd3_clip.encode_from_tokens(sd3_clip.tokenize(name)) for name in concepts.names]
+    expected = [prompt[0, 1 : 1 + count] for prompt, count in zip(prompts, counts)]  # the first is the start token
+    assert torch.equal(concepts.embeddings, torch.cat(expected))
+    first = encode_concepts(sd3_clip, "circle, red circle", tokens="first token")
+    assert torch.equal(first.embeddings, torch.stack([expected[0][0], expected[2][0]]))
+
+
+@pytest.mark.parametrize("text", ["(circle:1.2)", "embedding:circle", "((star))"])
+def test_prompt_syntax_is_literal_in_clip_too(sd3_clip, text):
+    words = sd3_clip.tokenizer.clip_l.tokenizer(text)["input_ids"][1:-1]
+    concepts = encode_concepts(sd3_clip, text)
+    assert len(concepts.embeddings) == len(words) > 1
+
+
+def test_sd3_reads_t5_where_asked_to():
+    """Behind CLIP's tokens, or alone where CLIP was not loaded."""
+    for clip, before in [(tiny.sd3_clip(), 32), (tiny.sd3_clip(clip=False), 0)]:
+        concepts = encode_concepts(clip, "a, sand", encoder="t5")
+        assert concepts.encoder == "t5" and concepts.token_share.gt(0).sum(1).tolist() == [2, 3]
+        prompt = clip.encode_from_tokens(clip.tokenize("sand"))
+        assert torch.equal(concepts.embeddings[2:], prompt[0, before : before + 3])
+
+
+def test_concepts_that_this_clip_cannot_read(sd3_clip):
+    with pytest.raises(ValueError, match="loaded without T5-XXL.*set encoder to clip"):
+        encode_concepts(sd3_clip, "dog", encoder="t5")
+    with pytest.raises(ValueError, match="loaded without CLIP-L and CLIP-G.*set encoder to t5"):
+        encode_concepts(tiny.sd3_clip(clip=False), "dog")
+    with pytest.raises(ValueError, match="has 40 tokens, and CLIP reads 30 at once: make it shorter"):
+        encode_concepts(sd3_clip, " ".join(["circle"] * 40))
+
+
+def test_concepts_of_one_family_do_not_fit_the_other(clip, sd3_clip):
+    with pytest.raises(ValueError, match="encoded by clip with width 4096, but this model .*Flux 1.* reads t5"):
+        record_concepts(tiny.flux(context=4096), encode_concepts(sd3_clip, "dog"))
+    with pytest.raises(ValueError, match="encoded by t5 with width 128, but this model .*SD3.* reads clip or t5 with width 64"):
+        record_concepts(tiny.sd3(), encode_concepts(clip, "dog"))
 
 
 def test_bad_input_to_encode(clip):

@@ -6,7 +6,9 @@ import comfy.samplers
 import pytest
 import tiny
 import torch
+from comfy_extras import nodes_custom_sampler as custom
 from concept_attention.concept_core.maps import decode
+from concept_attention.concept_core.recording import MAX_RUNS
 
 SAMPLERS, SCHEDULERS = comfy.samplers.SAMPLER_NAMES, comfy.samplers.SCHEDULER_NAMES
 
@@ -126,6 +128,33 @@ def test_the_denoised_output_of_custom_samplers_is_known_too(kind):
     given_out = kind.model.model.process_latent_out(denoised[-1].cpu())
     assert not torch.equal(given_out, samples)
     assert torch.equal(decode(recording, given_out).values, decode(recording, samples).values)
+
+
+def test_custom_sampling_nodes(kind):
+    """SamplerCustomAdvanced with a BasicGuider: both of its latents are known."""
+    patched, recording = kind.record()
+    outputs = []
+    for model in (kind.model, patched):
+        noise = custom.RandomNoise.execute(7).args[0]
+        guider = custom.BasicGuider.execute(model, kind.prompts[0]).args[0]
+        sampler = custom.KSamplerSelect.execute("dpmpp_2m").args[0]
+        sigmas = custom.BasicScheduler.execute(model, "beta", 4, 1.0).args[0][:3]
+        latent = {"samples": torch.zeros(2, 16, 8, 12)}
+        outputs.append(custom.SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, latent).args)
+    plain, (samples, denoised) = outputs
+    assert torch.equal(samples["samples"], plain[0]["samples"]) and torch.equal(denoised["samples"], plain[1]["samples"])
+    assert not torch.equal(samples["samples"], denoised["samples"])
+    maps = decode(recording, samples["samples"])
+    assert maps.values.shape == (2, 3, 4, 6) and torch.equal(maps.values, decode(recording, denoised["samples"]).values)
+
+
+def test_only_the_last_runs_are_kept(kind):
+    patched, recording = kind.record()
+    latents = [kind.sample(patched, seed=seed, steps=1) for seed in range(12)]
+    assert len(recording.runs) == MAX_RUNS == 8
+    decode(recording, latents[-1])
+    with pytest.raises(ValueError, match="Of older samplings the last 8 are kept"):
+        decode(recording, latents[0])
 
 
 def test_start_and_end_steps(kind):

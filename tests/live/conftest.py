@@ -9,8 +9,8 @@ from comfy_server import ROOT, running_server
 class Live:
     """A running ComfyUI server, driven over HTTP as its interface does."""
 
-    def __init__(self, address, base, output):
-        self.address, self.base, self.output = address, base, output
+    def __init__(self, address, process, base, output):
+        self.address, self.process, self.base, self.output = address, process, base, output
 
     def do(self, work):
         """Run `work(client)` with a connected client."""
@@ -27,17 +27,14 @@ class Live:
     def node_types(self):
         return self.do(lambda client: client.get("/object_info"))
 
-    def demo(self):
-        """The demo workflow in API format, with a seed and sizes that make it quick."""
-        return to_prompt(demo_workflow(), self.node_types())
-
-
-def demo_workflow():
-    return json.loads((ROOT / "example_workflows" / "concept_heatmaps_demo.json").read_text(encoding="utf-8"))
+    def workflow(self, name):
+        """An example workflow in API format."""
+        workflow = json.loads((ROOT / "example_workflows" / f"{name}.json").read_text(encoding="utf-8"))
+        return to_prompt(workflow, self.node_types())
 
 
 @pytest.fixture(scope="session")
 def live(tmp_path_factory):
     base = tmp_path_factory.mktemp("comfyui")
-    with running_server(base, base / "output", base / "server.log") as address:
-        yield Live(address, base, base / "output")
+    with running_server(base, base / "output", base / "server.log") as (address, process):
+        yield Live(address, process, base, base / "output")

@@ -24,7 +24,7 @@ def only(prompt, class_type):
 
 @pytest.fixture(scope="module")
 def demo(live):
-    return live.demo()
+    return live.workflow("concept_heatmaps_demo")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,345 @@
+"""Other nodes' patches on the same model: they act as before, and what is recorded is right.
+
+Each test compares the sampled latent bit for bit with the one that the other patch gives without the pack. The names of
+the tests are the rows of the table in docs/compatibility.md.
+"""
+
+import comfy.cldm.mmdit
+import comfy.controlnet
+import comfy.hooks
+import comfy.latent_formats
+import comfy.ldm.flux.controlnet
+import comfy.model_management
+import comfy.ops
+import comfy.sd
+import pytest
+import tiny
+import torch
+from comfy.ldm.modules.attention import attention_split, attention_sub_quad
+from comfy_api.torch_helpers import set_torch_compile_wrapper
+from comfy_extras.nodes_apg import APG
+from comfy_extras.nodes_differential_diffusion import DifferentialDiffusion
+from comfy_extras.nodes_easycache import EasyCacheNode, LazyCacheNode
+from comfy_extras.nodes_model_advanced import ModelSamplingFlux, ModelSamplingSD3, RescaleCFG
+from comfy_extras.nodes_pag import PerturbedAttentionGuidance
+from comfy_extras.nodes_sd3 import SkipLayerGuidanceSD3
+from comfy_extras.nodes_slg import SkipLayerGuidanceDiT, SkipLayerGuidanceDiTSimple
+from concept_attention.concept_core.maps import decode
+from probe import call_at
+
+CFG = 3.0
+STEPS = 4
+
+
+def sampled(kind, other, steps=STEPS, before=True, **options):
+    """(maps, run) of a sampling with another patch, given before the Apply node or after it."""
+    options = {"cfg": CFG, "steps": STEPS, **options}
+    if before:
+        patched, recording = kind.record(other(kind.model))
+    else:
+        patched, recording = kind.record()
+        patched = other(patched)
+    samples = kind.sample(patched, **options)
+    assert torch.equal(samples, kind.sample(other(kind.model), **options))
+    (run,) = recording.runs
+    assert len(run.steps) == steps
+    return decode(recording, samples).values, run
+
+
+def first_step(run):
+    return next(iter(run.steps.values()))["output"]
+
+
+@pytest.fixture
+def unpatched(kind):
+    """The run of a plain sampling, whose first step every other sampling shares that leaves the model's own pass alone."""
+    return sampled(kind, lambda model: model)[1]
+
+
+both_orders = pytest.mark.parametrize("before", [True, False], ids=["before Apply", "after Apply"])
+
+
+def lora(model):
+    """A LoRA on every weight of the second block's attention."""
+    weights = {}
+    for seed, (name, weight) in enumerate(model.model.state_dict().items()):
+        if ".1." in name and "attn" in name and weight.ndim == 2:
+            generator, key = torch.Generator().manual_seed(seed), name.removesuffix(".weight")
+            weights[f"{key}.lora_up.weight"] = torch.randn(weight.shape[0], 4, generator=generator) / 2
+            weights[f"{key}.lora_down.weight"] = torch.randn(4, weight.shape[1], generator=generator) / weight.shape[1] ** 0.5
+    return weights
+
+
+@both_orders
+def test_lora(kind, unpatched, before):
+    weights = lora(kind.model)
+    _, run = sampled(kind, lambda model: comfy.sd.load_lora_for_models(model, None, weights, 1.0, 0)[0], before=before)
+    assert (first_step(run)[1] - first_step(unpatched)[1]).abs().max() > 0.01 * first_step(run)[1].abs().max()
+
+
+def test_lora_hooks(kind, unpatched):
+    """The positive prompt's LoRA shows in its scores; the negative's does not."""
+    hooks = comfy.hooks.create_hook_lora(lora(kind.model), 1.0, 0.0)
+    with_hooks = comfy.hooks.set_hooks_for_conditioning(kind.prompts[0], hooks)
+    _, run = sampled(kind, lambda model: model, positive=with_hooks)
+    expected = sampled(kind, lambda model: comfy.sd.load_lora_for_models(model, None, lora(kind.model), 1.0, 0)[0])[1]
+    torch.testing.assert_close(first_step(run), first_step(expected), rtol=1e-3, atol=1e-3)
+    assert (first_step(run)[1] - first_step(unpatched)[1]).abs().max() > 0.01 * first_step(run)[1].abs().max()
+
+
+def control_net(kind):
+    torch.manual_seed(0)
+    operations = {"operations": comfy.ops.manual_cast, "dtype": torch.float32}
+    if kind.name == "sd3":
+        network = comfy.cldm.mmdit.ControlNet(
+            num_blocks=2, control_latent_channels=16, input_size=None, in_channels=16, depth=3, adm_in_channels=32,
+            context_embedder_config={"target": "torch.nn.Linear", "params": {"in_features": 64, "out_features": 192}}, **operations
+        )  # fmt: skip
+        latent_format, extra = comfy.latent_formats.SD3(), {}
+    else:
+        network = comfy.ldm.flux.controlnet.ControlNetFlux(
+            latent_input=True, control_latent_channels=16, in_channels=16, out_channels=16, vec_in_dim=32, context_in_dim=64,
+            hidden_size=256, mlp_ratio=4.0, num_heads=2, depth=2, depth_single_blocks=0, axes_dim=[16, 56, 56], theta=10000,
+            patch_size=2, qkv_bias=True, guidance_embed=True, txt_ids_dims=[], **operations
+        )  # fmt: skip
+        latent_format, extra = comfy.latent_formats.Flux(), {"extra_conds": ["y", "guidance"]}
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn(parameter.shape) * 0.3 / max(1, parameter[0].numel()) ** 0.5)
+    return comfy.controlnet.ControlNet(
+        network, compression_ratio=1, latent_format=latent_format, load_device=comfy.model_management.get_torch_device(), **extra
+    )
+
+
+def test_controlnet(kind, unpatched, demo_vae):
+    """It adds to the picture's tokens between blocks, in place; in the first block nothing has been added yet."""
+    control = control_net(kind).set_cond_hint(torch.rand(1, 3, 64, 96), 1.0, (0.0, 1.0), demo_vae)
+    positive = [[context, {**values, "control": control, "control_apply_to_uncond": True}] for context, values in kind.prompts[0]]
+    _, run = sampled(kind, lambda model: model, positive=positive)
+    torch.testing.assert_close(first_step(run)[0], first_step(unpatched)[0], rtol=1e-4, atol=1e-4)
+    assert (first_step(run)[1] - first_step(unpatched)[1]).abs().max() > 0.01 * first_step(run)[1].abs().max()
+
+
+@pytest.fixture(scope="module")
+def demo_vae():
+    from concept_attention.demo_model.vae import load_vae
+
+    return load_vae(comfy.latent_formats.Flux())
+
+
+def skip_layer(model):
+    return SkipLayerGuidanceDiT.execute(model, 3.0, 0.0, 1.0, "1", "0").args[0]
+
+
+def skip_layer_sd3(model):
+    return SkipLayerGuidanceSD3().execute(model, "1", 3.0, 0.0, 1.0).args[0]
+
+
+def skip_last_layer(model):
+    return SkipLayerGuidanceDiT.execute(model, 3.0, 0.0, 1.0, "", "0").args[0]
+
+
+def skip_negative_layer(model):
+    return SkipLayerGuidanceDiTSimple.execute(model, 0.0, 1.0, "1", "").args[0]
+
+
+def perturbed(model):
+    return PerturbedAttentionGuidance().execute(model, 3.0).args[0]
+
+
+def perturbed_in_joint_attention(model):
+    """As PAG nodes for these models do it: another pass over the positive prompt with its attention put out."""
+    model = model.clone()
+
+    def put_out(function, *args, **kwargs):
+        return 0 * function(*args, **kwargs)
+
+    def post_cfg(args):
+        transformer_options = {**args["model_options"]["transformer_options"], "optimized_attention_override": put_out}
+        options = {**args["model_options"], "transformer_options": transformer_options}
+        (weak,) = comfy.samplers.calc_cond_batch(args["model"], [args["cond"]], args["input"], args["sigma"], options)
+        return args["denoised"] + args["cond_denoised"] - weak
+
+    model.set_model_sampler_post_cfg_function(post_cfg)
+    return model
+
+
+HOBBLED = [skip_layer, skip_layer_sd3, skip_last_layer, skip_negative_layer, perturbed, perturbed_in_joint_attention]
+
+
+@pytest.mark.parametrize("other", HOBBLED, ids=lambda other: other.__name__)
+@both_orders
+def test_guidance_by_a_hobbled_pass(kind, unpatched, other, before):
+    """Only the model's own pass over the positive prompt counts: the first step is that of a plain sampling."""
+    _, run = sampled(kind, other, before=before)
+    torch.testing.assert_close(first_step(run), first_step(unpatched), rtol=1e-4, atol=1e-4)
+
+
+@both_orders
+def test_nag(kind, unpatched, before):
+    """It changes the picture's rows after the joint attention, whose own output is what counts."""
+    nag = pytest.importorskip("comfy_extras.nodes_nag")
+    _, run = sampled(kind, lambda model: nag.NAGuidance.execute(model, 5.0, 0.5, 1.5).args[0], before=before)
+    torch.testing.assert_close(first_step(run)[0], first_step(unpatched)[0], rtol=1e-4, atol=1e-4)
+
+
+def adaptive(model):
+    return APG.execute(model, 1.0, 5.0, 0.0).args[0]
+
+
+def rescaled(model):
+    return RescaleCFG().patch(model, 0.7)[0]
+
+
+@pytest.mark.parametrize("other", [adaptive, rescaled], ids=lambda other: other.__name__)
+def test_other_guidance(kind, unpatched, other):
+    _, run = sampled(kind, other)
+    torch.testing.assert_close(first_step(run), first_step(unpatched), rtol=1e-4, atol=1e-4)
+
+
+def test_differential_diffusion(kind):
+    mask = torch.linspace(0, 1, 12).expand(1, 1, 8, 12)
+    sampled(kind, lambda model: DifferentialDiffusion.execute(model).args[0], noise_mask=mask, latent=torch.ones(1, 16, 8, 12))
+
+
+@both_orders
+def test_another_block_replacement(kind, unpatched, before):
+    """It is called, around the block, whichever node comes first in the graph; a later one takes the block over."""
+    calls = []
+
+    def upside_down(args, extra):
+        calls.append(1)
+        out = extra["original_block"](args)
+        return {**out, "img": out["img"].flip(1)}
+
+    def other(model):
+        model = model.clone()
+        model.set_model_patch_replace(upside_down, "dit", "double_block", 0)
+        return model
+
+    _, run = sampled(kind, other, before=before)
+    assert len(calls) in (2 * STEPS, 4 * STEPS)
+    torch.testing.assert_close(first_step(run)[0], first_step(unpatched)[0], rtol=1e-4, atol=1e-4)
+    assert (first_step(run)[1] - first_step(unpatched)[1]).abs().max() > 0.01 * first_step(run)[1].abs().max()
+
+
+def test_a_block_that_is_left_out_ends_the_recording_of_its_call(kind):
+    calls = []
+
+    def skip_once(args, extra):
+        calls.append(1)
+        return {"img": args["img"], "txt": args["txt"]} if len(calls) == 2 else extra["original_block"](args)
+
+    other = kind.model.clone()
+    other.set_model_patch_replace(skip_once, "dit", "double_block", 1)
+    patched, recording = kind.record(other)
+    kind.sample(patched)
+    assert len(recording.runs[0].steps) == 3
+
+
+@both_orders
+def test_another_attention_override(kind, unpatched, before):
+    calls = []
+
+    def halved(function, *args, **kwargs):
+        calls.append(1)
+        return 0.5 * function(*args, **kwargs)
+
+    def other(model):
+        model = model.clone()
+        model.model_options["transformer_options"]["optimized_attention_override"] = halved
+        return model
+
+    _, run = sampled(kind, other, before=before)
+    assert calls
+    torch.testing.assert_close(first_step(run)[0] * 2, first_step(unpatched)[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", [attention_split, attention_sub_quad], ids=lambda f: f.__name__)
+def test_attention_backends(kind, unpatched, backend):
+    """As attention-switch nodes choose them; the command-line flags are tested in test_backends.py."""
+
+    def other(model):
+        model = model.clone()
+        model.model_options["transformer_options"]["optimized_attention_override"] = lambda function, *a, **m: backend(*a, **m)
+        return model
+
+    _, run = sampled(kind, other)
+    torch.testing.assert_close(first_step(run), first_step(unpatched), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("cache", [EasyCacheNode, LazyCacheNode])
+@both_orders
+def test_caches_that_skip_steps(kind, cache, before):
+    """The steps that a cache skips are not recorded, the others are right."""
+    skipping = dict(steps=8, cfg=CFG)
+    other = lambda model: cache.execute(model, 3.0, 0.2, 0.9, False).args[0]  # noqa: E731
+    if before:
+        patched, recording = kind.record(other(kind.model))
+    else:
+        patched, recording = kind.record()
+        patched = other(patched)
+    samples = kind.sample(patched, **skipping)
+    assert torch.equal(samples, kind.sample(other(kind.model), **skipping))
+    (run,) = recording.runs
+    if kind.name == "sd3" and cache is EasyCacheNode:  # it acts on models that call DIFFUSION_MODEL wrappers
+        assert len(run.steps) == 8
+    else:
+        assert 2 <= len(run.steps) < 8
+    assert torch.isfinite(decode(recording, samples).values).all()
+
+
+def test_model_sampling_shift(kind):
+    other = {
+        "flux": lambda model: ModelSamplingFlux().patch(model, 1.15, 0.5, 512, 512)[0],
+        "sd3": lambda model: ModelSamplingSD3().patch(model, 6.0)[0],
+    }[kind.name]
+    _, run = sampled(kind, other)
+    assert list(run.steps) != list(sampled(kind, lambda model: model)[1].steps)
+
+
+@both_orders
+def test_torch_compile(kind, unpatched, before):
+    """With a backend that fuses nothing, bit for bit; docs/compatibility.md says what inductor does."""
+    torch._dynamo.reset()
+
+    def other(model):
+        model = model.clone()
+        set_torch_compile_wrapper(model, backend="eager")
+        return model
+
+    _, run = sampled(kind, other, before=before)
+    torch.testing.assert_close(first_step(run), first_step(unpatched), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_fp8_weights(kind, dtype):
+    """Scores are those of the same rounded weights in full precision."""
+    load = {"flux": tiny.flux, "sd3": lambda **more: tiny.sd3(second_attention=(0,), **more)}[kind.name]
+    stored, rounded = load(dtype=dtype), load()
+    with torch.no_grad():
+        for name, parameter in rounded.model.diffusion_model.named_parameters():
+            parameter.copy_(stored.model.diffusion_model.get_parameter(name).float())
+    scores = []
+    for model in (stored, rounded):
+        patched, recording = kind.record(model)
+        with torch.no_grad():
+            call_at(patched, kind.prompts[0], [torch.ones(1, 16, 8, 12)], [0.5])
+        scores.append(first_step(recording.runs[0]))
+    torch.testing.assert_close(scores[0], scores[1], rtol=1e-3, atol=1e-3 * scores[1].abs().max().item())
+
+
+def test_partial_loading(kind, unpatched, monkeypatch):
+    """As under --lowvram: weights stay in RAM and come, with their LoRA, when a module runs."""
+    loaded_model = comfy.model_management.LoadedModel
+    load = loaded_model.model_load
+    monkeypatch.setattr(loaded_model, "model_load", lambda self, memory=0, force_patch_weights=False: load(self, 1, force_patch_weights))
+    comfy.model_management.unload_all_models()
+    weights = lora(kind.model)
+    other = lambda model: comfy.sd.load_lora_for_models(model, None, weights, 1.0, 0)[0]  # noqa: E731
+    _, run = sampled(kind, other)
+    on_demand = [module for module in kind.model.model.diffusion_model.modules() if getattr(module, "comfy_cast_weights", False)]
+    assert on_demand
+    monkeypatch.undo()
+    comfy.model_management.unload_all_models()
+    torch.testing.assert_close(first_step(run), first_step(sampled(kind, other)[1]), rtol=1e-4, atol=1e-4)
