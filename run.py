@@ -31,6 +31,8 @@ def main():
 
 
 def test(options):
+    if "COMFYUI_PATH" in os.environ and "--every" in options:
+        sys.exit("--every runs the versions that it sets up itself: unset COMFYUI_PATH.")
     if "COMFYUI_PATH" in os.environ or options not in ([], ["--every"]):
         return run("run_tests.py", options)
     if options == ["--every"]:

@@ -48,6 +48,9 @@ def encode_concepts(clip, concepts: str, background: str = "", tokens: str = "al
     hidden = [name for name in parse_concepts(background) if name not in shown]
     encoder, encode = choose_encoder(family_of_clip(clip), encoder)
     spans = [encode(clip, name) for name in shown + hidden]
+    for name, span in zip(shown + hidden, spans):
+        if len(span) == 0:
+            raise ValueError(f"The concept {name!r} holds nothing that the text encoder {encoder} can read: write it anew or leave it out.")
     if tokens == "first token":
         spans = [span[:1] for span in spans]
     owner = torch.repeat_interleave(torch.tensor([len(span) for span in spans]))

@@ -51,9 +51,9 @@ def decode(
         raise ValueError(f'{space} space was not recorded: set spaces to "{_spaces_with(space)}" in the Apply node and sample again.')
     chosen = parse_blocks(blocks, recording.depth, recording.default_blocks)
     run, rows = recording.run_of(samples)
-    if run.out_of_memory:
+    if run.given_up:
         raise ValueError(
-            "Memory ran out while this picture was recorded, so it has no maps. Sample again with fewer concepts, with spaces "
+            f"This picture has no maps: {run.given_up}. Sample again with fewer concepts, with spaces "
             'set to "output" in the Apply node, or with a narrower start_percent to end_percent.'
         )
     steps = run.window(start_percent, end_percent)
@@ -77,7 +77,7 @@ def _mean_over_blocks(step, space, blocks, rows, shares, temperature):
         return step[space][blocks][:, rows].mean(0)
     if space == "cross-attention":
         share = step[CROSS_SHARE][blocks][:, rows]
-        return (share.log() / temperature).softmax(2).mean(0)
+        return (share.clamp(min=1e-30).log() / temperature).softmax(2).mean(0)
     return (step[space][blocks][:, rows] / temperature).softmax(2).mean(0)
 
 
@@ -86,5 +86,8 @@ def _spaces_with(space):
 
 
 def _recorded(run: Run):
-    count = len(run.steps)
-    return f"{count} steps are recorded, between sigma {max(run.steps):.3f} and {min(run.steps):.3f}." if count else "none was recorded."
+    if run.steps:
+        return f"{len(run.steps)} steps are recorded, between sigma {max(run.steps):.3f} and {min(run.steps):.3f}."
+    if run.missed:
+        return f"none was recorded, since {run.missed}. Take that patch out of the model, or let it skip less."
+    return "none was recorded. Widen start_percent and end_percent of the Apply node, and see that the sampler takes a step."

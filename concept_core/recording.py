@@ -11,36 +11,40 @@ from .concepts import Concepts
 
 MAX_RUNS = 8
 MAX_BYTES = 1 << 30
+MAX_RUN_BYTES = 4 << 30
 
 
 @dataclass
 class Run:
     """One sampling.
 
-    grid: rows and columns of image tokens. image_size: height and width in pixels.
+    size: height and width of the latent. grid: rows and columns of image tokens. image_size: height and width in pixels.
     steps: sigma → space → scores [blocks, B, C, N], the mean over the model's calls at that sigma.
     latents: what the sampler gave out, [B, channels, h, w]; a run belongs to these and to no other.
-    out_of_memory: recording was given up, and nothing of the run is kept but its latents.
+    given_up: why recording ended before the sampling, if it did; then nothing of the run is kept but its latents.
+    missed: why steps were not recorded, where some were not.
     """
 
     batch: int
+    size: tuple[int, int]
     grid: tuple[int, int]
     image_size: tuple[int, int]
     percent_to_sigma: Callable[[float], float]
     steps: dict[float, dict[str, Tensor]] = field(default_factory=dict)
     calls: dict[float, int] = field(default_factory=dict)
     latents: list[Tensor] = field(default_factory=list)
-    out_of_memory: bool = False
+    given_up: str = ""
+    missed: str = ""
 
-    def fail_for_memory(self):
-        if not self.out_of_memory:
-            logging.warning("Concept Attention: out of memory while recording. The picture goes on without its maps.")
-        self.out_of_memory = True
+    def give_up(self, reason: str):
+        if not self.given_up:
+            logging.warning("Concept Attention: %s. The picture goes on without its maps.", reason)
+        self.given_up = reason
         self.steps.clear()
 
     def add(self, sigma: float, scores: dict[str, Tensor] | None):
         """Scores at one sigma; None where they could not be heard."""
-        if scores is None or self.out_of_memory:
+        if scores is None or self.given_up:
             return
         count = self.calls[sigma] = self.calls.get(sigma, 0) + 1
         if count == 1:
@@ -48,6 +52,8 @@ class Run:
         else:
             before = self.steps[sigma]
             self.steps[sigma] = {space: before[space] + (scores[space] - before[space]) / count for space in scores}
+        if self.bytes > MAX_RUN_BYTES:
+            self.give_up(f"the scores of one sampling grew beyond {MAX_RUN_BYTES >> 30} GB")
 
     def window(self, start_percent: float, end_percent: float) -> list[dict[str, Tensor]]:
         """The scores of the steps between two points of the schedule, first step first."""
@@ -105,6 +111,8 @@ class Recording:
                 "Connect that model to the sampler whose samples you decode. "
                 "If it is, ComfyUI has dropped the recording to save memory: clear its execution cache and queue again."
             )
+        if not torch.isfinite(samples).all():
+            raise ValueError("The samples hold NaN or infinity: the model's numbers overflowed. Sample in bfloat16 or float32.")
         for run in reversed(self.runs):
             rows = run.rows_of(samples)
             if rows is not None:

@@ -13,6 +13,7 @@ from .families import family_of
 from .parts import Part, average, is_whole, token_grid
 from .recording import Recording, Run
 from .scores import SPACES, cross_scores, value_scores
+from .taps import tap_blocks
 
 KEY = "concept_attention"
 WEIGHED_BY = ("area", "strength", "mask", "mask_strength", "timestep_start", "timestep_end", "uuid")
@@ -89,7 +90,7 @@ class Recorder:
 
     def new_run(self, noise, model_sampling):
         size, pixel = tuple(noise.shape[-2:]), self.family.latent_pixel
-        return Run(len(noise), self.grid(noise), (size[0] * pixel, size[1] * pixel), model_sampling.percent_to_sigma)
+        return Run(len(noise), size, self.grid(noise), (size[0] * pixel, size[1] * pixel), model_sampling.percent_to_sigma)
 
     def grid(self, latent) -> tuple[int, int]:
         return token_grid(latent.shape[-2:], self.family.patch)
@@ -104,27 +105,28 @@ class Recorder:
 
     def calc_cond_batch(self, executor, model, conds, x_in, timestep, model_options):
         """CALC_COND_BATCH wrapper: one pass over all conditionings, in one or more calls of the model."""
-        self.step = self.open_step(conds, x_in, timestep)
+        self.step = self.open_step(model, conds, x_in, timestep)
         try:
             out = executor(model, conds, x_in, timestep, model_options)
             if self.step is not None:
-                self.run.add(self.step.sigma, self.step.scores(self.family.patch))
+                with spare_the_picture(self.run):
+                    self.run.add(self.step.sigma, self.step.scores(self.family.patch))
         finally:
             self.step = None
         return out
 
-    def open_step(self, conds, x_in, timestep):
+    def open_step(self, model, conds, x_in, timestep):
         """The step to record, or None where there is nothing to: outside a sampling, its window, or without positive."""
-        if self.run is None or self.run.out_of_memory or self.heard:
+        if self.run is None or self.run.given_up or self.heard or model is not self.guider.inner_model:
             return None
         index = self.positive_index(conds)
         sigma = float(timestep[0])
         if index is None or not self.run.is_within(sigma, self.start_percent, self.end_percent):
             return None
-        if len(x_in) != self.run.batch or self.grid(x_in) != self.run.grid:
+        if len(x_in) != self.run.batch or tuple(x_in.shape[-2:]) != self.run.size:
             raise part_of_the_picture(x_in)
         self.heard = True
-        return Step(sigma, index, parts_of(conds[index], x_in, timestep), tuple(x_in.shape[-2:]))
+        return Step(sigma, index, parts_of(conds[index], x_in, timestep), self.run.size)
 
     def positive_index(self, conds):
         """Where in the guider's list of conditionings its positive one is: not every guider puts it first."""
@@ -136,10 +138,24 @@ class Recorder:
         positive = uuids(self.guider.conds["positive"])
         return next((i for i, conditionings in enumerate(conds) if conditionings and uuids(conditionings) == positive), None)
 
+    @contextmanager
+    def listening(self, x, transformer_options, new_stream):
+        """Around one call of the model: transformer options that record it where there is something to record.
+
+        new_stream: Call → the family's Stream.
+        """
+        call = self.open_call(x, transformer_options)
+        if call is None:
+            yield transformer_options
+            return
+        yield tap_blocks(transformer_options, new_stream(call), call)
+        with call.spare_the_picture():
+            call.close()
+
     def open_call(self, x, transformer_options):
         """The call to record for a model input x, or None if it holds nothing of the step's positive conditioning."""
         step = self.step
-        if step is None:
+        if step is None or self.run.given_up:
             return None
         named = zip(transformer_options["cond_or_uncond"], transformer_options["uuids"])
         chunks = [(chunk, uuid) for chunk, (index, uuid) in enumerate(named) if index == step.index and uuid in step.parts]
@@ -148,7 +164,7 @@ class Recorder:
         size = step.parts[chunks[0][1]].size
         if tuple(x.shape[-2:]) != size or len(x) != len(transformer_options["uuids"]) * self.run.batch:
             raise part_of_the_picture(x)
-        return Call(self.family, self.recording, self.run, step, chunks, token_grid(size, self.family.patch), x)
+        return Call(self.family, self.recording, self.run, step, chunks, token_grid(size, self.family.patch), x.device)
 
 
 def uuids(conditionings):
@@ -157,8 +173,8 @@ def uuids(conditionings):
 
 def part_of_the_picture(x):
     return ValueError(
-        f"Concept Attention cannot record a part of the picture: the model was called on {list(x.shape)} of the latent, as context "
-        "windows and tiled sampling do. Take that out, or bypass the Apply node."
+        f"Concept Attention cannot record a part of the picture, or one that changes its size: the model was called on {list(x.shape)}, "
+        "as context windows, tiled sampling and samplers that enlarge the latent do. Take that out, or bypass the Apply node."
     )
 
 
@@ -213,19 +229,20 @@ class Call:
 
     chunks: (number, uuid) of the positive chunks in the model batch, which is chunk by chunk, picture by picture within.
     image_tokens: how many tokens the picture, or its part, has.
-    embeddings: [rows, T, width], token_share: [C, T], on the device of the model's input x.
     broken: set where a block gave no attention, after which nothing of the call is kept.
     """
 
-    def __init__(self, family, recording: Recording, run: Run, step: Step, chunks, grid, x: Tensor):
+    def __init__(self, family, recording: Recording, run: Run, step: Step, chunks, grid, device):
         self.family, self.recording, self.run, self.step, self.chunks = family, recording, run, step, chunks
-        self.rows = rows_of([chunk for chunk, _ in chunks], run.batch)
+        self.rows = rows_of([chunk for chunk, _ in chunks], run.batch, device)
         self.image_tokens = grid[0] * grid[1]
-        concepts = recording.concepts
-        self.embeddings = concepts.embeddings.to(x.device).expand(len(x[self.rows]), -1, -1)
-        self.token_share = concepts.token_share.to(x.device)
+        self.device, self.token_share = device, recording.concepts.token_share.to(device)
         self.broken = False
         self.blocks: list[dict] = []
+
+    def embeddings(self, dtype) -> Tensor:
+        """[recorded rows, T, width]"""
+        return self.recording.concepts.embeddings.to(self.device, dtype).expand(len(self.chunks) * self.run.batch, -1, -1)
 
     def wants(self, space: str) -> bool:
         return space in self.recording.spaces
@@ -234,17 +251,16 @@ class Call:
         """The recorded rows of what has one row for all or one for each."""
         return x if x is None or len(x) == 1 else x[self.rows]
 
+    def break_off(self, reason: str):
+        self.broken = True
+        self.blocks.clear()
+        self.run.missed = reason
+
     @contextmanager
     def spare_the_picture(self):
-        """Out of memory here ends the run's recording, not its sampling; Decode tells."""
-        try:
+        with spare_the_picture(self.run):
             yield
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            self.broken = True
-            self.blocks.clear()
-            self.run.fail_for_memory()
+        self.broken = self.broken or bool(self.run.given_up)
 
     def record(self, attended, image_out, concept_k, image_q, concept_v, image_v):
         scores = {"output": self.family.output_scores(self.token_share, attended, image_out)}
@@ -259,21 +275,33 @@ class Call:
         if self.broken or len(self.blocks) != self.recording.depth:
             return
         for space in self.blocks[0]:
-            scores = torch.stack([block[space] for block in self.blocks]).cpu()
+            scores = torch.stack([block[space].cpu() for block in self.blocks])
             for (_, uuid), chunk in zip(self.chunks, scores.unflatten(1, (-1, self.run.batch)).unbind(1)):
                 self.step.pieces.setdefault(uuid, {})[space] = chunk
 
 
-def rows_of(chunks: list[int], batch: int):
-    """Index of some chunks' rows in a model batch."""
-    if len(chunks) == 1:
-        return slice(chunks[0] * batch, (chunks[0] + 1) * batch)
-    return torch.cat([torch.arange(chunk * batch, (chunk + 1) * batch) for chunk in chunks])
+@contextmanager
+def spare_the_picture(run: Run):
+    """Out of memory in here ends the run's recording, not its sampling; Decode tells."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        run.give_up("memory ran out while recording")
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """CUDA raises a class of its own; the CPU and Apple's GPUs say it in a RuntimeError's text."""
-    words = str(error).lower()
-    return isinstance(error, torch.cuda.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and ("out of memory" in words or "not enough memory" in words)
-    )
+    """CUDA has a class for it; CPUs and Apple's GPUs say it in a RuntimeError, each in its own words."""
+    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
+        return True
+    words = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in words)
+
+
+def rows_of(chunks: list[int], batch: int, device):
+    """Index of some chunks' rows in a model batch."""
+    first, last = chunks[0], chunks[-1]
+    if chunks == list(range(first, last + 1)):
+        return slice(first * batch, (last + 1) * batch)
+    return torch.cat([torch.arange(chunk * batch, (chunk + 1) * batch, device=device) for chunk in chunks])

@@ -26,63 +26,57 @@ class BlockTap:
         self.index, self.stream, self.call, self.replaced = index, stream, call, replaced
 
     def __call__(self, args, extra):
-        with self.call.spare_the_picture():
-            self.enter(args)
         if self.call.broken:
             return self.run_block(args, extra)
+        self.args, self.attended = args, None
+        self.image_start = args["txt"].shape[1]
+        self.tokens = self.image_start + args["img"].shape[1]
         options = args["transformer_options"]
         self.overridden = options.get(OVERRIDE)
         out = self.run_block({**args, "transformer_options": {**options, OVERRIDE: self.attention}}, extra)
-        with self.call.spare_the_picture():
-            self.leave()
+        self.leave()
+        self.args = self.attended = None
         return out
 
     def run_block(self, args, extra):
         return self.replaced(args, extra) if self.replaced else extra["original_block"](args)
 
-    def enter(self, args):
-        if self.call.broken:
-            return
-        if self.index == 0:
-            self.stream.begin(args["txt"].dtype)
-        self.args, self.attended = args, None
-        self.concept_qkv = self.stream.enter(self.index, args)
-        self.image_start = args["txt"].shape[1]
-        self.tokens = self.image_start + args["img"].shape[1]
-
     def leave(self):
-        if self.attended is None:  # a cache or a skipped layer: without its attention the stream cannot go on
-            self.call.broken = True
+        if self.attended is None:
+            self.call.break_off("a block of the model was left out or replaced, by a cache or by another patch")
         if not self.call.broken:
-            self.stream.leave(self.index, self.attended)
-        self.args = self.concept_qkv = self.attended = None
+            with self.call.spare_the_picture():
+                self.stream.leave(self.index, self.attended)
 
-    def attention(self, function, q, k, v, heads, *args, **kwargs):
+    def attention(self, function, q, k, v, *args, **kwargs):
         """The block's attention, called as it would have been, and beside the joint attention the concepts' own."""
-        attend = self.overridden or call_directly
-        out = attend(function, q, k, v, heads, *args, **kwargs)
+        if self.overridden:
+            out = self.overridden(function, q, k, v, *args, **kwargs)
+        else:
+            out = function(q, k, v, *args, **kwargs)
         by_head = kwargs.get("skip_reshape", False)
         is_joint = q.shape[2 if by_head else 1] == self.tokens  # others attend from image to image
         if self.attended is None and is_joint and not self.call.broken:
+            heads = kwargs["heads"] if "heads" in kwargs else args[0]
             with self.call.spare_the_picture():
                 self.listen(*(x if by_head else split_heads(x, heads) for x in (q, k, v)), out)
         return out
 
     def listen(self, q, k, v, out):
+        """After the block's own attention: a weight that is loaded as it is used is used for the picture first."""
+        if self.index == 0:
+            self.stream.begin(q.dtype)
+        concept_q, concept_k, concept_v = self.stream.enter(self.index, self.args)
         image_k, image_v = self.of_image(k), self.of_image(v)
-        concept_q, concept_k, concept_v = self.concept_qkv
-        self.attended = attend(concept_q, concept_k, concept_v, image_k, image_v)
+        attended = attend(concept_q, concept_k, concept_v, image_k, image_v)
         image_out = self.call.take(out)[:, self.image_start :][:, : self.call.image_tokens]
         image_q = self.stream.image_queries(self.of_image(q), self.args) if self.call.wants("cross-attention") else None
-        self.call.record(self.attended, image_out, concept_k, image_q, concept_v, image_v)
+        self.call.record(attended, image_out, concept_k, image_q, concept_v, image_v)
+        self.attended = attended
 
     def of_image(self, x):
         """[B, heads, N, d]: the recorded rows' image tokens, without the reference images that follow them."""
         return self.call.take(x)[:, :, self.image_start :][:, :, : self.call.image_tokens]
-
-
-def call_directly(function, *args, **kwargs):
-    return function(*args, **kwargs)
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

@@ -13,7 +13,7 @@ class Apply(io.ComfyNode):
             category=CATEGORY,
             description="Lets the model record where it sees each concept while it samples. The picture stays the same, bit for bit.",
             inputs=[
-                io.Model.Input("model", tooltip="A Flux 1 model (dev, schnell, Krea, Kontext, Fill)."),
+                io.Model.Input("model", tooltip="A Flux 1 model (dev, schnell, Krea, Kontext, Fill), SD3 or SD3.5."),
                 Concepts.Input("concepts", tooltip="From Encode Concepts."),
                 io.Float.Input(
                     "start_percent",

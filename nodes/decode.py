@@ -27,7 +27,8 @@ class Decode(io.ComfyNode):
                     "blocks",
                     default="auto",
                     advanced=True,
-                    tooltip="Which blocks of the model to average: auto (the late ones), all, or numbers such as 15-18 or 3,5,7-9.",
+                    tooltip="Which blocks of the model to average: auto (the late ones of Flux, all of SD3), all, "
+                    "or numbers such as 15-18 or 3,5,7-9.",
                 ),
                 io.Float.Input(
                     "start_percent",

@@ -14,7 +14,7 @@ class EncodeConcepts(io.ComfyNode):
             description="Names the things to look for in the picture. They need not be in the prompt.",
             search_aliases=["concept attention", "text to mask", "segment by words"],
             inputs=[
-                io.Clip.Input("clip", tooltip="The CLIP that belongs to the model: CLIP-L and T5-XXL for Flux."),
+                io.Clip.Input("clip", tooltip="The CLIP that belongs to the model: CLIP-L and T5-XXL for Flux, CLIP-L and CLIP-G for SD3."),
                 io.String.Input(
                     "concepts",
                     multiline=True,
@@ -39,7 +39,8 @@ class EncodeConcepts(io.ComfyNode):
                     options=["auto", "t5", "clip"],
                     default="auto",
                     advanced=True,
-                    tooltip="The text encoder that reads the concepts. Auto takes the one that fits the model family: T5 for Flux 1.",
+                    tooltip="The text encoder that reads the concepts. Auto takes the one that fits the model family: T5 for Flux 1, "
+                    "CLIP for SD3, which can also read T5 where it is loaded.",
                 ),
             ],
             outputs=[Concepts.Output("concepts", tooltip="The encoded concepts, for Apply Concept Attention.")],

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from ..scores import output_scores
-from ..taps import tap_blocks
 from ..text_encoders import encode_t5
 
 
@@ -27,7 +26,8 @@ class Flux1:
             return False
         # Flux.2 modulates all blocks alike; Ovis and LongCat number their text tokens and have no pooled prompt.
         params = network.params
-        return not params.global_modulation and params.vec_in_dim is not None and not params.txt_ids_dims
+        plain = not params.global_modulation and params.vec_in_dim is not None and not params.txt_ids_dims
+        return plain and getattr(network, "txt_norm", None) is None
 
     @staticmethod
     def embedding_width(network) -> int:
@@ -49,15 +49,12 @@ class Flux1:
         def forward(
             executor, x, timestep, context, y=None, guidance=None, ref_latents=None, control=None, transformer_options={}, **kwargs
         ):
-            call = recorder.open_call(x, transformer_options)
-            if call is not None:
+            def new_stream(call):
                 references = sum(math.prod(recorder.grid(latent)) for latent in ref_latents or [])
-                stream = FluxStream(executor.class_obj, call, timestep, guidance, references)
-                transformer_options = tap_blocks(transformer_options, stream, call)
-            out = executor(x, timestep, context, y, guidance, ref_latents, control, transformer_options, **kwargs)
-            if call is not None:
-                call.close()
-            return out
+                return FluxStream(executor.class_obj, call, timestep, guidance, references)
+
+            with recorder.listening(x, transformer_options, new_stream) as options:
+                return executor(x, timestep, context, y, guidance, ref_latents, control, options, **kwargs)
 
         return forward
 
@@ -78,7 +75,7 @@ class FluxStream:
 
     def begin(self, dtype):
         network = self.network
-        self.tokens = network.txt_in(self.call.embeddings.to(dtype))
+        self.tokens = network.txt_in(self.call.embeddings(dtype))
         vec = network.time_in(timestep_embedding(self.timestep).to(dtype))
         if network.params.guidance_embed and self.guidance is not None:
             vec = vec + network.guidance_in(timestep_embedding(self.guidance).to(dtype))
@@ -116,7 +113,7 @@ class FluxStream:
         """Image queries [B, heads, N, d] as they were before rotary positions: turned back."""
         pe = self.call.take(args["pe"])[:, :, args["txt"].shape[1] :][:, :, : q.shape[2]]
         pairs = q.float().unflatten(-1, (-1, 2))
-        return (pe.mT.float() @ pairs[..., None]).squeeze(-1).flatten(-2)
+        return (pe[..., 0, :] * pairs[..., :1] + pe[..., 1, :] * pairs[..., 1:]).flatten(-2)
 
 
 def timestep_embedding(t: Tensor, width: int = 256) -> Tensor:

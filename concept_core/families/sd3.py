@@ -3,7 +3,6 @@
 from torch import Tensor
 
 from ..scores import normalised_output_scores
-from ..taps import tap_blocks
 from ..text_encoders import encode_clip_lg, encode_t5
 
 
@@ -20,7 +19,9 @@ class SD3:
     @staticmethod
     def matches(network) -> bool:
         kind = type(network)
-        return (kind.__module__, kind.__name__) == ("comfy.ldm.modules.diffusionmodules.mmdit", "OpenAISignatureMMDITWrapper")
+        if (kind.__module__, kind.__name__) != ("comfy.ldm.modules.diffusionmodules.mmdit", "OpenAISignatureMMDITWrapper"):
+            return False
+        return network.context_processor is None and hasattr(network.context_embedder, "in_features")
 
     @staticmethod
     def embedding_width(network) -> int:
@@ -40,15 +41,10 @@ class SD3:
         """An APPLY_MODEL wrapper: MMDiT knows no DIFFUSION_MODEL wrappers."""
 
         def forward(executor, x, t, c_concat=None, c_crossattn=None, control=None, transformer_options={}, **kwargs):
-            call = recorder.open_call(x, transformer_options)
-            if call is not None:
-                network = executor.class_obj.diffusion_model
-                stream = SD3Stream(getattr(network, "_orig_mod", network), call)  # torch.compile's wrapper may lie around it
-                transformer_options = tap_blocks(transformer_options, stream, call)
-            out = executor(x, t, c_concat, c_crossattn, control, transformer_options, **kwargs)
-            if call is not None:
-                call.close()
-            return out
+            network = executor.class_obj.diffusion_model
+            network = getattr(network, "_orig_mod", network)  # torch.compile's wrapper may lie around it
+            with recorder.listening(x, transformer_options, lambda call: SD3Stream(network, call)) as options:
+                return executor(x, t, c_concat, c_crossattn, control, options, **kwargs)
 
         return forward
 
@@ -62,7 +58,7 @@ class SD3Stream:
         self.block_names = [("double_block", index) for index in range(SD3.depth(network))]
 
     def begin(self, dtype):
-        self.tokens = self.network.context_embedder(self.call.embeddings.to(dtype))
+        self.tokens = self.network.context_embedder(self.call.embeddings(dtype))
 
     def enter(self, index: int, args: dict) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values [B, heads, T, d] of the concept tokens in a block."""

@@ -241,9 +241,9 @@ def test_a_block_that_is_left_out_ends_the_recording_of_its_call(kind):
 def test_another_attention_override(kind, unpatched, before):
     calls = []
 
-    def halved(function, *args, **kwargs):
-        calls.append(1)
-        return 0.5 * function(*args, **kwargs)
+    def halved(function, q, k, v, *args, **kwargs):
+        calls.append((args, sorted(kwargs)))
+        return 0.5 * function(q, k, v, *args, **kwargs)
 
     def other(model):
         model = model.clone()
@@ -251,7 +251,8 @@ def test_another_attention_override(kind, unpatched, before):
         return model
 
     _, run = sampled(kind, other, before=before)
-    assert calls
+    with_pack, without = calls[: len(calls) // 2], calls[len(calls) // 2 :]
+    assert with_pack == without  # called in the same way, too
     torch.testing.assert_close(first_step(run)[0] * 2, first_step(unpatched)[0], rtol=1e-4, atol=1e-4)
 
 

@@ -163,11 +163,12 @@ def test_what_no_mask_covers_is_the_default_conditionings(kind):
 
 
 def test_where_no_conditioning_lies_all_concepts_share_alike(kind):
-    patched, recording = kind.record()
+    patched, recording = kind.record(spaces="all")
     samples = kind.sample(patched, positive=changed(kind.prompts[0], mask=half_mask()))
-    values = decode(recording, samples).values
-    torch.testing.assert_close(values[..., :3], torch.full_like(values[..., :3], 1 / 3))
-    assert values[..., 3:].std() > 0.01
+    for space in ("output", "cross-attention", "value"):
+        values = decode(recording, samples, space).values
+        torch.testing.assert_close(values[..., :3], torch.full_like(values[..., :3], 1 / 3))
+        assert values[..., 3:].std() > 0.001
 
 
 @pytest.mark.parametrize("area", [(4, 6, 0, 0), (4, 6, 4, 6), (8, 4, 0, 8), (5, 7, 3, 2), (3, 3, 1, 9)])
@@ -214,7 +215,7 @@ def test_context_windows_are_refused_where_they_are_used(kind, dim):
         kind.model, 6 if dim else 2, 2 if dim else 1, "standard_static", 1, False, "pyramid", dim, False
     ).args[0]
     patched, recording = kind.record(windowed)
-    with pytest.raises(ValueError, match="context windows and tiled sampling.*bypass the Apply node"):
+    with pytest.raises(ValueError, match="context windows, tiled sampling.*bypass the Apply node"):
         kind.sample(patched, batch=1 if dim else 3)
     assert recording.runs == []
     small = dict(size=(4, 4), batch=1)
@@ -232,6 +233,29 @@ def test_tiled_sampling_is_refused(kind):
     patched, recording = kind.record(tiled)
     with pytest.raises(ValueError, match="tiled sampling"):
         kind.sample(patched)
+
+
+def test_another_model_in_the_same_guider_is_not_recorded(kind):
+    """Autoguidance asks a weaker model first, with the same conditionings and options."""
+    weaker = kind.load().model
+
+    class Autoguidance(comfy.samplers.CFGGuider):
+        def predict_noise(self, x, timestep, model_options={}, seed=None):
+            positive = [self.conds["positive"]]
+            weaker.current_patcher = self.model_patcher
+            (weak,) = comfy.samplers.calc_cond_batch(weaker, positive, x, timestep, model_options)
+            (strong,) = comfy.samplers.calc_cond_batch(self.inner_model, positive, x, timestep, model_options)
+            return 2 * strong - weak
+
+    with torch.no_grad():
+        for parameter in weaker.parameters():
+            parameter.mul_(0.5)
+    patched, recording = kind.record()
+    guider = Autoguidance(patched)
+    guider.set_conds(kind.prompts[0], kind.prompts[1])
+    guider.sample(LATENTS[0], 0 * LATENTS[0], comfy.samplers.sampler_object("euler"), torch.tensor([1.0, 0.0]))
+    (step,) = recording.runs[0].steps.values()
+    assert_close(step["output"].unflatten(-1, (4, 6)), heard(kind, kind.prompts[0], LATENTS[:1], [1.0])[0])
 
 
 def test_reference_latents_are_not_part_of_the_picture(flux):

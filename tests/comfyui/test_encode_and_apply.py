@@ -92,6 +92,11 @@ def test_concepts_that_this_clip_cannot_read(sd3_clip):
         encode_concepts(sd3_clip, " ".join(["circle"] * 40))
 
 
+def test_a_concept_of_nothing_that_can_be_read(clip):
+    with pytest.raises(ValueError, match="holds nothing that the text encoder t5 can read"):
+        encode_concepts(clip, "dog, \u200b, cat")
+
+
 def test_concepts_of_one_family_do_not_fit_the_other(clip, sd3_clip):
     with pytest.raises(ValueError, match="encoded by clip with width 4096, but this model .*Flux 1.* reads t5"):
         record_concepts(tiny.flux(context=4096), encode_concepts(sd3_clip, "dog"))

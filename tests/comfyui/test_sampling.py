@@ -7,6 +7,7 @@ import pytest
 import tiny
 import torch
 from comfy_extras import nodes_custom_sampler as custom
+from concept_attention.concept_core import recording as recording_module
 from concept_attention.concept_core.maps import decode
 from concept_attention.concept_core.recording import MAX_RUNS
 
@@ -117,7 +118,7 @@ def test_branches_of_one_apply_node(kind):
     assert torch.equal(plain, kind.sample()) and not torch.equal(plain, other)
     decode(recording, plain)
     if kind.name == "flux":  # the branch's patch takes the place of a block that has a concept output
-        with pytest.raises(ValueError, match="none was recorded"):
+        with pytest.raises(ValueError, match="none was recorded, since a block of the model was left out or replaced.*Take that patch out"):
             decode(recording, other)
 
 
@@ -241,7 +242,15 @@ def test_a_fault_inside_a_block_leaves_nothing_behind(kind, fault):
     assert torch.equal(kind.sample(patched), kind.sample()) and len(recording.runs) == 1
 
 
-@pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: not enough memory")])
+OUT_OF_MEMORY = [
+    torch.cuda.OutOfMemoryError("CUDA"),
+    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 byte"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 byte"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=repr)
 @pytest.mark.parametrize("place", ["enter", "leave", "begin"])
 def test_the_picture_goes_on_where_the_concept_stream_runs_out_of_memory(kind, monkeypatch, caplog, error, place):
     from concept_attention.concept_core.families import flux, sd3
@@ -259,12 +268,62 @@ def test_the_picture_goes_on_where_the_concept_stream_runs_out_of_memory(kind, m
     patched, recording = kind.record()
     samples = kind.sample(patched)
     assert torch.equal(samples, kind.sample())
-    assert caplog.text.count("out of memory while recording") == 1
-    with pytest.raises(ValueError, match="Memory ran out while this picture was recorded.*fewer concepts"):
+    assert caplog.text.count("memory ran out while recording") == 1
+    with pytest.raises(ValueError, match="no maps: memory ran out while recording. Sample again with fewer concepts"):
         decode(recording, samples)
     monkeypatch.undo()
     samples = kind.sample(patched, seed=1)
     assert len(recording.run_of(samples)[0].steps) == 4
+
+
+def test_scores_that_grow_too_large_are_given_up_in_time(kind, monkeypatch, caplog):
+    monkeypatch.setattr(recording_module, "MAX_RUN_BYTES", 3000)
+    patched, recording = kind.record()
+    samples = kind.sample(patched, steps=8)
+    assert torch.equal(samples, kind.sample(steps=8)) and recording.runs[0].bytes < 3000 + samples.nbytes * 2
+    assert caplog.text.count("grew beyond") == 1
+    with pytest.raises(ValueError, match="no maps: the scores of one sampling grew beyond"):
+        decode(recording, samples)
+
+
+def test_a_picture_that_overflowed_is_called_so(kind):
+    patched, recording = kind.record()
+    samples = kind.sample(patched)
+    with pytest.raises(ValueError, match="samples hold NaN or infinity.*Sample in bfloat16"):
+        decode(recording, samples * float("nan"))
+
+
+def test_a_sampler_that_changes_the_pictures_size_is_refused(kind):
+    """As SamplerLCMUpscale does."""
+
+    def enlarge(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        for sigma in sigmas[:-1]:
+            x = torch.nn.functional.interpolate(model(x, sigma.expand(len(x)), **extra_args), scale_factor=1.5)
+        return x
+
+    patched, recording = kind.record()
+    guider = custom.BasicGuider.execute(patched, kind.prompts[0]).args[0]
+    sampler = comfy.samplers.KSAMPLER(enlarge)
+    with pytest.raises(ValueError, match="samplers that enlarge the latent"):
+        guider.sample(torch.randn(1, 16, 8, 12), torch.zeros(1, 16, 8, 12), sampler, torch.tensor([1.0, 0.5, 0.0]))
+
+
+def test_weights_are_used_for_the_picture_first(kind):
+    """ComfyUI may round a weight that it loads on demand after its first use: that use must be the picture's."""
+    network = kind.model.model.diffusion_model
+    prompt_tokens, seen = kind.prompts[0][0][0].shape[1], {}
+    hooks = []
+    for name, module in network.named_modules():
+        if isinstance(module, torch.nn.Linear) and ("txt" in name or "context" in name):
+            hooks.append(module.register_forward_pre_hook(lambda m, x, name=name: seen.setdefault(name, []).append(x[0].shape[1])))
+    try:
+        kind.sample(kind.record()[0], steps=1)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    by_token = {name: lengths for name, lengths in seen.items() if lengths[0] in (4, prompt_tokens)}
+    assert any(4 in lengths for lengths in by_token.values())
+    assert all(lengths[0] == prompt_tokens for lengths in by_token.values())
 
 
 def test_an_error_in_the_concept_stream_that_is_no_lack_of_memory_is_not_hidden(kind, monkeypatch):

@@ -19,7 +19,7 @@ def recording(names=("a", "b"), shown=None, spaces=("output",), depth=4):
 
 def run(scores, samples=SAMPLES, space="output"):
     """A run with scores [steps, blocks, B, C, N] at sigma 1, then halves of it; percent p is at sigma 1 − p."""
-    made = Run(len(samples), (2, 3), (32, 48), lambda percent: 1 - percent)
+    made = Run(len(samples), (4, 6), (2, 3), (32, 48), lambda percent: 1 - percent)
     for i, step in enumerate(scores):
         made.add(0.5**i, {space: step})
     made.latents.append(samples)
