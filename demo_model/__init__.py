@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from comfy import latent_formats
 
 from .flux import load_flux
-from .sd3 import load_sd3  # noqa: F401
-from .text_encoders import load_flux_clip, load_sd3_clip  # noqa: F401
+from .sd3 import load_sd3
+from .text_encoders import load_flux_clip, load_sd3_clip
 from .vae import load_vae
 
 
@@ -24,5 +24,5 @@ class DemoFamily:
 
 DEMO_FAMILIES = {
     "flux": DemoFamily(load_flux, load_flux_clip, latent_formats.Flux()),
-    # "sd3": DemoFamily(load_sd3, load_sd3_clip, latent_formats.SD3()),
+    "sd3": DemoFamily(load_sd3, load_sd3_clip, latent_formats.SD3()),
 }

@@ -1,4 +1,4 @@
-"""Run the demo workflow on a ComfyUI server and leave its pictures and maps in demo_output/.
+"""Run the demo workflows on a ComfyUI server and leave their pictures and maps in demo_output/.
 
 With --previews also draw the pictures of README and example workflows from them.
 """
@@ -16,6 +16,7 @@ from comfy_client import Client, WorkflowError, to_prompt  # noqa: E402
 from comfy_server import ROOT, running_server  # noqa: E402
 
 WORKFLOWS = ROOT / "example_workflows"
+DEMOS = ["concept_heatmaps_demo", "concept_heatmaps_sd3_demo"]
 OUTPUT = ROOT / "demo_output"
 
 
@@ -26,30 +27,36 @@ def main():
     print("Starting ComfyUI …", flush=True)
     started = time.time()
     with running_server(home / "base", OUTPUT, home / "server.log") as (address, _):
-        print(f"ComfyUI is up after {time.time() - started:.0f} s. Queueing concept_heatmaps_demo.json …", flush=True)
-        result = asyncio.run(run(address))
+        print(f"ComfyUI is up after {time.time() - started:.0f} s.", flush=True)
+        results = asyncio.run(run_demos(address))
     print(f"Done. Pictures and maps are in {OUTPUT}:")
-    for file in saved_files(result):
-        print(f"  {file}")
+    for result in results:
+        for file in saved_files(result):
+            print(f"  {file}")
     if "--previews" in sys.argv:
         from previews import draw_previews
 
-        draw_previews(OUTPUT / "concept_attention", WORKFLOWS, ROOT / "docs")
+        draw_previews(OUTPUT, WORKFLOWS, ROOT / "docs")
 
 
-async def run(address):
+async def run_demos(address):
     async with Client(address) as client:
-        workflow = json.loads((WORKFLOWS / "concept_heatmaps_demo.json").read_text(encoding="utf-8"))
-        prompt = to_prompt(workflow, await client.get("/object_info"))
+        node_types = await client.get("/object_info")
+        return [await run_demo(client, name, node_types) for name in DEMOS]
 
-        def progress(node, value, total):
-            name = prompt[node]["class_type"]
-            if total == 0:
-                print(f"  {name}", flush=True)
-            elif value == total or value % 5 == 0:
-                print(f"  {name} {value}/{total}", flush=True)
 
-        return await client.queue(prompt, progress)
+async def run_demo(client, name, node_types):
+    print(f"Queueing {name}.json …", flush=True)
+    prompt = to_prompt(json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8")), node_types)
+
+    def progress(node, value, total):
+        title = prompt[node]["class_type"]
+        if total == 0:
+            print(f"  {title}", flush=True)
+        elif value == total or value % 5 == 0:
+            print(f"  {title} {value}/{total}", flush=True)
+
+    return await client.queue(prompt, progress)
 
 
 def saved_files(result):

@@ -1,4 +1,4 @@
-"""The demo model against ground truth: scenes that it is shown, and pictures that it paints."""
+"""The demo models against ground truth: scenes that they are shown, and pictures that they paint, SD3 at CFG 4.5."""
 
 import pytest
 import torch
@@ -9,9 +9,9 @@ from scenes import coverage_by_colour, draw_scene
 SCENES = range(HELD_OUT, HELD_OUT + 10)
 
 
-@pytest.fixture(scope="module")
-def demo():
-    return Demo("flux")
+@pytest.fixture(scope="module", params=["flux", "sd3"])
+def demo(request):
+    return Demo(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The demo workflow on a live server: what is saved, what runs again and what does not."""
+"""The demo workflows on a live server: what is saved, what runs again and what does not."""
 
 import asyncio
 import copy
@@ -42,19 +42,46 @@ def saved_maps(live, result, prompt):
     return load_maps(live.output / result.outputs[only(prompt, "ConceptAttentionSaveMaps")]["text"][0])
 
 
-def test_the_api_format_is_what_the_interface_makes_of_the_workflow(demo):
-    """demo_api.json was exported by ComfyUI's own interface."""
-    exported = json.loads(Path(__file__).with_name("demo_api.json").read_text(encoding="utf-8"))
-    assert demo == {node: {"class_type": c["class_type"], "inputs": c["inputs"]} for node, c in exported.items()}
+CONCEPTS = {
+    "concept_heatmaps_demo": ("circle", "square", "star", "grass"),
+    "concept_heatmaps_sd3_demo": ("heart", "square", "circle", "snow"),
+}
 
 
-def test_the_demo_leaves_pictures_heatmaps_overlays_and_maps(live, demo, first_run):
-    pictures = {node: saved(live, first_run, demo, node) for node in nodes(demo, "SaveImage")}
+@pytest.fixture(scope="module", params=CONCEPTS)
+def either(request, live):
+    """(workflow's name, its API format, what its first run gave) for each family."""
+    prompt = live.workflow(request.param)
+    return request.param, prompt, live.queue(prompt)
+
+
+def test_the_api_format_is_what_the_interface_makes_of_the_workflow(either):
+    """The files were exported by ComfyUI's own interface."""
+    name, prompt, _ = either
+    exported = json.loads(Path(__file__).with_name(f"{name}_api.json").read_text(encoding="utf-8"))
+    assert prompt == {node: {"class_type": c["class_type"], "inputs": c["inputs"]} for node, c in exported.items()}
+
+
+def test_the_demo_leaves_pictures_heatmaps_overlays_and_maps(live, either):
+    name, prompt, result = either
+    pictures = {node: saved(live, result, prompt, node) for node in nodes(prompt, "SaveImage")}
     assert sorted(len(p) for p in pictures.values()) == [1, 4, 4]
     assert all(p.shape == (256, 256, 3) and p.std() > 5 for group in pictures.values() for p in group)
-    maps = saved_maps(live, first_run, demo)
-    assert maps.values.shape == (1, 4, 16, 16) and maps.names == ("circle", "square", "star", "grass")
+    maps = saved_maps(live, result, prompt)
+    assert maps.values.shape == (1, 4, 16, 16) and maps.names == CONCEPTS[name]
     torch.testing.assert_close(maps.values.sum(1), torch.ones(1, 16, 16))
+
+
+def test_a_batch_with_a_negative_prompt(live, either):
+    """x"""
+    _, prompt, _ = either
+    batch = copy.deepcopy(prompt)
+    batch[only(batch, "EmptySD3LatentImage")]["inputs"]["batch_size"] = 3
+    batch[batch[only(batch, "KSampler")]["inputs"]["negative"][0]]["inputs"]["text"] = "a black star"
+    maps = saved_maps(live, live.queue(batch), batch)
+    assert maps.values.shape == (3, 4, 16, 16)
+    differences = [(maps.values[i] - maps.values[j]).abs().max() for i, j in ((0, 1), (0, 2), (1, 2))]
+    assert min(differences) > 0.1
 
 
 def test_a_second_queue_runs_nothing(live, demo, first_run):
@@ -91,16 +118,17 @@ def with_seed(prompt, seed):
     return prompt
 
 
-def test_the_picture_is_the_same_without_the_nodes(live, demo, first_run):
-    plain = copy.deepcopy(demo)
+def test_the_picture_is_the_same_without_the_nodes(live, either):
+    _, prompt, result = either
+    plain = copy.deepcopy(prompt)
     plain[only(plain, "KSampler")]["inputs"]["model"] = plain[only(plain, "ConceptAttentionApply")]["inputs"]["model"]
-    for node, content in demo.items():
-        from_heatmap = demo[content["inputs"].get("images", [node])[0]]["class_type"] == "ConceptAttentionHeatmap"
+    for node, content in prompt.items():
+        from_heatmap = prompt[content["inputs"].get("images", [node])[0]]["class_type"] == "ConceptAttentionHeatmap"
         if from_heatmap or content["class_type"].startswith("ConceptAttention") and "Demo" not in content["class_type"]:
             del plain[node]
     (node,) = nodes(plain, "SaveImage")
     plain[node]["inputs"]["filename_prefix"] = "plain"
-    assert np.array_equal(saved(live, live.queue(plain), plain, node)[0], saved(live, first_run, demo, node)[0])
+    assert np.array_equal(saved(live, live.queue(plain), plain, node)[0], saved(live, result, prompt, node)[0])
 
 
 def test_after_an_interrupt_the_next_queue_is_right(live, demo, first_run):
