@@ -15,7 +15,7 @@ class Concepts:
 
     names: the concepts to show, then those that only compete in the softmax.
     shown: how many of `names` are to be shown.
-    encoder: "t5", the text encoder that the embeddings come from.
+    encoder: "t5" or "clip", the text encoder that the embeddings come from.
     embeddings: [T, width], the tokens of all concepts one after the other.
     token_share: [C, T], row c holds 1 / (number of c's tokens) at c's tokens: it averages over them.
     """

@@ -89,5 +89,5 @@ def _recorded(run: Run):
     if run.steps:
         return f"{len(run.steps)} steps are recorded, between sigma {max(run.steps):.3f} and {min(run.steps):.3f}."
     if run.missed:
-        return f"none was recorded, since {run.missed}. Take that patch out of the model, or let it skip less."
+        return f"none was recorded, since {run.missed}."
     return "none was recorded. Widen start_percent and end_percent of the Apply node, and see that the sampler takes a step."

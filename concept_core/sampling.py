@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
+from comfy.model_management import discard_cuda_async_error
 from comfy.patcher_extension import WrappersMP
 from comfy.samplers import get_area_and_mult
 from torch import Tensor
@@ -121,7 +122,10 @@ class Recorder:
             return None
         index = self.positive_index(conds)
         sigma = float(timestep[0])
-        if index is None or not self.run.is_within(sigma, self.start_percent, self.end_percent):
+        if index is None:
+            self.run.missed = self.run.missed or "the guider never predicted from all of its positive conditioning: use another guider"
+            return None
+        if not self.run.is_within(sigma, self.start_percent, self.end_percent):
             return None
         if len(x_in) != self.run.batch or tuple(x_in.shape[-2:]) != self.run.size:
             raise part_of_the_picture(x_in)
@@ -144,11 +148,14 @@ class Recorder:
 
         new_stream: Call → the family's Stream.
         """
-        call = self.open_call(x, transformer_options)
-        if call is None:
+        call = None
+        with spare_the_picture(self.run):
+            call = self.open_call(x, transformer_options)
+            stream = call and new_stream(call)
+        if call is None or call.run.given_up:
             yield transformer_options
             return
-        yield tap_blocks(transformer_options, new_stream(call), call)
+        yield tap_blocks(transformer_options, stream, call)
         with call.spare_the_picture():
             call.close()
 
@@ -272,7 +279,10 @@ class Call:
 
     def close(self):
         """Hand the scores [blocks, B, C, n] of every chunk to the step, if the call is whole."""
-        if self.broken or len(self.blocks) != self.recording.depth:
+        if self.broken:
+            return
+        if len(self.blocks) != self.recording.depth:
+            self.break_off("the model's blocks were skipped or run otherwise, by a cache or by another patch: take that out of the model")
             return
         for space in self.blocks[0]:
             scores = torch.stack([block[space].cpu() for block in self.blocks])
@@ -295,6 +305,8 @@ def is_out_of_memory(error: Exception) -> bool:
     """CUDA has a class for it; CPUs and Apple's GPUs say it in a RuntimeError, each in its own words."""
     if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
         return True
+    if isinstance(error, getattr(torch, "AcceleratorError", ())):
+        discard_cuda_async_error()  # or the next kernel of the picture raises it again
     words = ("out of memory", "not enough memory", "can't allocate memory")
     return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in words)
 

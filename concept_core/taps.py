@@ -43,7 +43,7 @@ class BlockTap:
 
     def leave(self):
         if self.attended is None:
-            self.call.break_off("a block of the model was left out or replaced, by a cache or by another patch")
+            self.call.break_off("a block of the model was left out or replaced, by a cache or by another patch: take that out of the model")
         if not self.call.broken:
             with self.call.spare_the_picture():
                 self.stream.leave(self.index, self.attended)

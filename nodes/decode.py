@@ -27,8 +27,8 @@ class Decode(io.ComfyNode):
                     "blocks",
                     default="auto",
                     advanced=True,
-                    tooltip="Which blocks of the model to average: auto (the late ones of Flux, all of SD3), all, "
-                    "or numbers such as 15-18 or 3,5,7-9.",
+                    tooltip="Which blocks of the model to average: auto (the late ones of Flux, all of SD3 that have "
+                    "a concept output), all, or numbers from 0, such as 15-18 or 3,5,7-9.",
                 ),
                 io.Float.Input(
                     "start_percent",
@@ -62,7 +62,7 @@ class Decode(io.ComfyNode):
                     max=10000.0,
                     step=0.1,
                     advanced=True,
-                    tooltip="Above 1 softens the competition between concepts, below 1 sharpens it.",
+                    tooltip="Above 1 softens the competition between concepts, below 1 sharpens it. Without softmax it does nothing.",
                 ),
             ],
             outputs=[Maps.Output("maps", tooltip="For the heatmap and save nodes.")],

@@ -24,7 +24,7 @@ class SaveMaps(io.ComfyNode):
                 io.String.Input(
                     "filename_prefix",
                     default="concept_maps/maps",
-                    tooltip="Folder and beginning of the file's name, within the output folder.",
+                    tooltip="Folder and beginning of the file's name, within the output folder. Load Concept Maps lists one folder deep.",
                 ),
             ],
         )
@@ -46,7 +46,11 @@ class LoadMaps(io.ComfyNode):
             category=CATEGORY,
             description="Loads maps that Save Concept Maps has written, from the input or the output folder.",
             inputs=[
-                io.Combo.Input("file", options=maps_files(), tooltip="Files in the input folder, and in the output folder where marked so.")
+                io.Combo.Input(
+                    "file",
+                    options=maps_files(),
+                    tooltip="Files in the input folder and one folder below, and in the output folder where marked so.",
+                )
             ],
             outputs=[Maps.Output("maps", tooltip="The maps as they were saved, bit for bit.")],
         )

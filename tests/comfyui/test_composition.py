@@ -11,6 +11,7 @@ import comfy.latent_formats
 import comfy.ldm.flux.controlnet
 import comfy.model_management
 import comfy.ops
+import comfy.patcher_extension
 import comfy.sd
 import pytest
 import tiny
@@ -235,6 +236,15 @@ def test_a_block_that_is_left_out_ends_the_recording_of_its_call(kind):
     patched, recording = kind.record(other)
     kind.sample(patched)
     assert len(recording.runs[0].steps) == 3
+
+
+def test_a_network_that_another_wrapper_skips_is_said_so(kind):
+    other = kind.model.clone()
+    wrapper = comfy.patcher_extension.WrappersMP.APPLY_MODEL if kind.name == "sd3" else comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL
+    patched, recording = kind.record(other)
+    patched.add_wrapper_with_key(wrapper, "skips", lambda executor, x, *args, **kwargs: torch.zeros_like(x))
+    with pytest.raises(ValueError, match="none was recorded, since the model's blocks were skipped or run otherwise"):
+        decode(recording, kind.sample(patched))
 
 
 @both_orders

@@ -112,6 +112,34 @@ def test_another_seed_gives_that_seeds_maps(live, demo, first_run):
     assert torch.equal(saved_maps(live, live.queue(again), again).values, maps[101])
 
 
+def test_two_samplers_on_one_apply_node_are_decoded_each_to_its_own(live, demo, first_run):
+    """In one graph, the second with another schedule on its branch of the model; then each in a graph of its own."""
+    both, (ks, decode, save) = copy.deepcopy(demo), (only(demo, name) for name in SAMPLE_DECODE_SAVE)
+    shift = {"max_shift": 3.0, "base_shift": 2.0, "width": 256, "height": 256, "model": demo[ks]["inputs"]["model"]}
+    both[ks]["inputs"]["seed"] = 104
+    both["shift"] = {"class_type": "ModelSamplingFlux", "inputs": shift}
+    both["sampler"] = {"class_type": "KSampler", "inputs": demo[ks]["inputs"] | {"seed": 103, "model": ["shift", 0]}}
+    both["decode"] = {"class_type": "ConceptAttentionDecode", "inputs": demo[decode]["inputs"] | {"samples": ["sampler", 0]}}
+    both["save"] = {"class_type": "ConceptAttentionSaveMaps", "inputs": {"maps": ["decode", 0], "filename_prefix": "second"}}
+    together = maps_of(live, live.queue(both), save, "save")
+    again = copy.deepcopy(both)
+    for node in (ks, "sampler"):
+        again[node]["inputs"]["denoise"] = 1.0 - 1e-9  # the same sampling, but not the cached one
+    first = {node: content for node, content in again.items() if node not in ("shift", "sampler", "decode", "save")}
+    second = {node: again[node] for node in again if again[node]["class_type"] not in DRAWING and node not in (ks, decode, save)}
+    apart = maps_of(live, live.queue(first), save) + maps_of(live, live.queue(second), "save")
+    assert all(torch.equal(one, other) for one, other in zip(together, apart))
+    assert not torch.equal(together[0], together[1])
+
+
+SAMPLE_DECODE_SAVE = ("KSampler", "ConceptAttentionDecode", "ConceptAttentionSaveMaps")
+DRAWING = ("SaveImage", "VAEDecode", "ConceptAttentionHeatmap")
+
+
+def maps_of(live, result, *saved_by):
+    return [load_maps(live.output / result.outputs[node]["text"][0]).values for node in saved_by]
+
+
 def with_seed(prompt, seed):
     prompt = copy.deepcopy(prompt)
     prompt[only(prompt, "KSampler")]["inputs"]["seed"] = seed
