@@ -120,12 +120,12 @@ class Recorder:
         """The step to record, or None where there is nothing to: outside a sampling, its window, or without positive."""
         if self.run is None or self.run.given_up or self.heard or model is not self.guider.inner_model:
             return None
-        index = self.positive_index(conds)
         sigma = float(timestep[0])
+        if not self.run.is_within(sigma, self.start_percent, self.end_percent):
+            return None
+        index = self.positive_index(conds)
         if index is None:
             self.run.missed = self.run.missed or "the guider never predicted from all of its positive conditioning: use another guider"
-            return None
-        if not self.run.is_within(sigma, self.start_percent, self.end_percent):
             return None
         if len(x_in) != self.run.batch or tuple(x_in.shape[-2:]) != self.run.size:
             raise part_of_the_picture(x_in)

@@ -90,8 +90,11 @@ def test_nothing_is_recorded_outside_the_window(kind):
     sampling = kind.model.get_model_object("model_sampling")
     sigmas = list(recording.runs[0].steps)
     assert sigmas and all(sampling.percent_to_sigma(0.7) <= sigma <= sampling.percent_to_sigma(0.3) for sigma in sigmas)
-    with pytest.raises(ValueError, match="No recorded step lies between 0.8 and 1"):
+    with pytest.raises(ValueError, match="No recorded step lies between 0.8 and 1: [0-9]+ steps are recorded, between sigma"):
         decode(recording, samples, start_percent=0.8)
+    patched, recording = kind.record(None, 0.9999, 1.0)
+    with pytest.raises(ValueError, match="none was recorded. Widen start_percent and end_percent of the Apply node"):
+        decode(recording, kind.sample(patched, cfg=2.0))
 
 
 def test_two_samplers_on_one_model_are_decoded_each_to_its_own(kind):
