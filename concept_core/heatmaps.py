@@ -8,6 +8,8 @@ from torch import Tensor
 from .colormaps import colour
 from .labels import draw_label
 from .maps import Maps
+from .pictures import pictures_for
+from .presence import labelled
 from .resize import upsample
 
 SCALES = ("all concepts together", "each concept alone", "absolute")
@@ -23,20 +25,18 @@ def heatmaps(
 ) -> Tensor:
     """[B·C, H, W, 3] in 0..1, picture by picture and concept by concept within it, the background list left out.
 
-    image: [B, H, W, 3], or one picture for all; the heatmaps take its size. ValueError if there are not as many.
+    image: see pictures_for; the heatmaps take its size. Labels give each concept's name and, of shares, its presence.
     """
-    values = maps.values[:, : maps.shown].float()
-    if not torch.isfinite(values).all():
-        raise ValueError("The maps hold NaN or infinity: the model's numbers overflowed. Sample in bfloat16 or float32.")
-    size = maps.image_size if image is None else tuple(image.shape[1:3])
+    values = maps.finite().values[:, : maps.shown].float()
+    pictures = None if image is None else pictures_for(maps, image)
+    size = maps.image_size if image is None else tuple(pictures.shape[1:3])
     smooth = upsample(values, maps.pixels_per_token, maps.image_size, size)
     colours = colour(scaled(smooth, scale, maps.shares), colormap)
     if image is not None:
-        colours = torch.lerp(pictures(image, len(values))[:, None], colours, opacity)
+        colours = torch.lerp(pictures[:, None], colours, opacity)
     colours = colours.flatten(0, 1)
     if labels:
-        names = maps.names[: maps.shown] * len(values)
-        colours = torch.stack([draw_label(picture, name) for picture, name in zip(colours, names)])
+        colours = torch.stack([draw_label(picture, text) for picture, text in zip(colours, labelled(maps))])
     return colours
 
 
@@ -55,10 +55,3 @@ def scaled(values: Tensor, scale: str, shares: bool) -> Tensor:
     if flat.any():
         logging.warning("Concept Attention: a map is the same everywhere; it is drawn in the lowest colour.")
     return torch.where(flat, torch.zeros_like(values), (values - low) / span.clamp(min=1e-30))
-
-
-def pictures(image: Tensor, count: int) -> Tensor:
-    """`count` RGB pictures [count, H, W, 3] on the CPU; a single one serves all."""
-    if len(image) not in (1, count):
-        raise ValueError(f"image: {len(image)} pictures do not fit maps of {count}. Connect the picture decoded from the same samples.")
-    return image[..., :3].float().cpu().expand(count, -1, -1, -1)

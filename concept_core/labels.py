@@ -1,4 +1,4 @@
-"""A concept's name in the top left corner of a picture."""
+"""Names in the top left corner of a picture, in white on a dark plate."""
 
 import math
 
@@ -11,28 +11,61 @@ SMALLEST = 9  # pixels; below this letters cannot be read
 
 
 def draw_label(picture: Tensor, text: str) -> Tensor:
-    """[H, W, 3] in 0..1 with `text` in white on a dark plate, made smaller and then cut with … to fit the width."""
+    """[H, W, 3] in 0..1 with `text`, made smaller and then cut with … to fit the width."""
     height, width = picture.shape[:2]
-    font, text = _fit(text, width, round(min(11 + max(height, width) / 64, height / 4)))
-    pad = _pad(font)
-    plate = Image.new("L", (math.ceil(_width(font, text)), sum(font.getmetrics()) + pad), 0)
-    ImageDraw.Draw(plate).text((pad, pad // 2), text, fill=255, font=font)
-    ink = torch.from_numpy(np.asarray(plate, dtype=np.float32) / 255)[:height, :width, None]
-    labelled = picture.clone()
-    corner = labelled[: ink.shape[0], : ink.shape[1]]
+    font = _font_that_fits([text], width, _largest(height, width))
+    return _draw(picture, [text], font)
+
+
+def draw_legend(picture: Tensor, texts: list[str], colours: Tensor) -> Tensor:
+    """[H, W, 3] in 0..1 with one line per text, and a patch of its colour [C, 3] before it; what does not fit is cut off below."""
+    height, width = picture.shape[:2]
+    largest = min(_largest(height, width), height // len(texts) - 2 * _pad_of(SMALLEST))
+    font = _font_that_fits(texts, width - _largest(height, width), largest)
+    return _draw(picture, texts, font, colours)
+
+
+def _draw(picture, texts, font, colours=None):
+    line = _line_height(font)
+    indent = 0 if colours is None else line - _pad(font)
+    room = picture.shape[1] - indent
+    texts = [_cut(text, font, room) for text in texts]
+    plate = Image.new("L", (math.ceil(indent + max(_width(font, text) for text in texts)), line * len(texts)), 0)
+    for row, text in enumerate(texts):
+        ImageDraw.Draw(plate).text((indent + _pad(font), row * line + _pad(font) // 2), text, fill=255, font=font)
+    ink = torch.from_numpy(np.asarray(plate, dtype=np.float32) / 255)[: picture.shape[0], : picture.shape[1], None]
+    drawn = picture.clone()
+    corner = drawn[: ink.shape[0], : ink.shape[1]]
     corner.mul_(0.35).lerp_(torch.ones_like(corner), ink)
-    return labelled
+    for row, colour in enumerate([] if colours is None else colours):
+        pad = _pad(font)
+        drawn[row * line + pad : (row + 1) * line - pad, pad : line - pad] = colour
+    return drawn
 
 
-def _fit(text: str, width: int, largest: int):
-    """The largest font up to that size in which the text fits, and the text, shortened if none does."""
-    for size in range(max(largest, SMALLEST), SMALLEST - 1, -1):
+def _largest(height, width):
+    return round(min(11 + max(height, width) / 64, height / 4))
+
+
+def _font_that_fits(texts, width, largest):
+    """The largest font up to that size in which every text fits, else the smallest."""
+    for size in range(max(largest, SMALLEST), SMALLEST, -1):
         font = ImageFont.load_default(size)
-        if _width(font, text) <= width:
-            return font, text
+        if max(_width(font, text) for text in texts) <= width:
+            return font
+    return ImageFont.load_default(SMALLEST)
+
+
+def _cut(text, font, width):
+    if _width(font, text) <= width:
+        return text
     while len(text) > 1 and _width(font, text + "…") > width:
         text = text[:-1]
-    return font, text + "…"
+    return text + "…"
+
+
+def _line_height(font):
+    return sum(font.getmetrics()) + _pad(font)
 
 
 def _width(font, text: str) -> float:
@@ -40,4 +73,8 @@ def _width(font, text: str) -> float:
 
 
 def _pad(font) -> int:
-    return max(2, round(font.size / 4))
+    return _pad_of(font.size)
+
+
+def _pad_of(size) -> int:
+    return max(2, round(size / 4))

@@ -1,7 +1,8 @@
 """From a recording to one map per concept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from .blocks import parse_blocks
@@ -25,6 +26,16 @@ class Maps:
     shares: bool
     image_size: tuple[int, int]
     pixels_per_token: int
+
+    def finite(self) -> "Maps":
+        """The same, or ValueError if there is NaN or infinity in them."""
+        if not torch.isfinite(self.values).all():
+            raise ValueError("The maps hold NaN or infinity: the model's numbers overflowed. Sample in bfloat16 or float32.")
+        return self
+
+    def of_picture(self, number: int) -> "Maps":
+        """Those of a single picture, [1, C, h, w]."""
+        return replace(self, values=self.values[number : number + 1])
 
 
 def decode(

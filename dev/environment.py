@@ -20,7 +20,7 @@ CARRIER = {
 VERSIONS = list(CARRIER)
 NEWEST, OLDEST = VERSIONS[0], VERSIONS[-1]
 TORCH = ["torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0"]
-TEST_TOOLS = ["pytest==8.4.2"]
+TEST_TOOLS = ["pytest==8.4.2", "scikit-image==0.26.0"]
 
 
 def prepare(test_tools: bool, version: str = NEWEST) -> tuple[str, dict[str, str]]:

@@ -1,10 +1,12 @@
-from . import apply, decode, demo_model, encode_concepts, heatmap, maps_files
+from . import apply, decode, demo_model, encode_concepts, heatmap, locate, maps_files, mask
 
 NODES = [
     *encode_concepts.NODES,
     *apply.NODES,
     *decode.NODES,
     *heatmap.NODES,
+    *mask.NODES,
+    *locate.NODES,
     *maps_files.NODES,
     *demo_model.NODES,
 ]

@@ -1,0 +1,25 @@
+"""The picture that belongs to maps."""
+
+from torch import Tensor
+
+from .maps import Maps
+
+TOLERANCE = 0.02  # of height / width: upscalers round sizes
+
+
+def pictures_for(maps: Maps, image: Tensor) -> Tensor:
+    """[B, H, W, 3] float32 on the CPU, one picture for each of the maps' B; a single one serves all.
+
+    image: [B or 1, H, W, 1, 3 or 4], of the maps' picture or a scaled copy of it. ValueError prints both sizes or counts if it is not.
+    """
+    count = len(maps.values)
+    if len(image) not in (1, count):
+        raise ValueError(f"image: {len(image)} pictures do not fit maps of {count}. Connect the picture decoded from the same samples.")
+    height, width = image.shape[1:3]
+    rows, columns = maps.image_size
+    if abs(height * columns - width * rows) > TOLERANCE * height * columns:
+        raise ValueError(
+            f"image: {width} x {height} pixels have other proportions than the maps' picture of {columns} x {rows}. "
+            "Connect the picture decoded from the same samples, or a scaled copy of it."
+        )
+    return image[..., :3].float().cpu().expand(count, -1, -1, 3)

@@ -1,0 +1,84 @@
+"""Where things are, as boxes and points that other nodes read."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from torch import Tensor
+
+from .maps import Maps
+from .masks import masks
+from .presence import presence
+from .selection import select
+
+MIN_AREA = 0.001  # of the picture
+
+
+@dataclass(frozen=True)
+class Place:
+    """Of one concept in one picture, in pixels from the top left corner.
+
+    presence: 0..1. box: (x, y, width, height) of all its parts; point: (x, y), inside its largest
+    part and farthest from that part's edge; both None where the concept is not found.
+    """
+
+    label: str
+    presence: float
+    box: tuple[int, int, int, int] | None
+    point: tuple[int, int] | None
+
+
+def places(maps: Maps, concept: str = "*", image: Tensor | None = None) -> list[list[Place]]:
+    """For each picture one place per selection: where its soft mask is a half or more, parts under MIN_AREA left out.
+
+    image: see pictures_for; places are in its pixels. ValueError for an unknown concept, or raw scores.
+    """
+    selections = select(maps, concept)
+    scores = presence(maps.finite(), selections).tolist()
+    found = masks(maps, concept, "soft", image=image, min_area=MIN_AREA).unflatten(0, (len(maps.values), len(selections)))
+    return [
+        [_place(selection.label, score, mask.numpy() >= 0.5) for selection, score, mask in zip(selections, row, picture)]
+        for row, picture in zip(scores, found)
+    ]
+
+
+def _place(label, score, within):
+    if not within.any():
+        return Place(label, score, None, None)
+    rows, columns = np.flatnonzero(within.any(1)), np.flatnonzero(within.any(0))
+    box = (columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0])
+    return Place(label, score, tuple(map(int, box)), _innermost(within))
+
+
+def _innermost(within):
+    parts, _ = ndimage.label(within)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    depth = ndimage.distance_transform_edt(np.pad(parts == sizes.argmax(), 1))[1:-1, 1:-1]
+    y, x = np.unravel_index(depth.argmax(), depth.shape)
+    return int(x), int(y)
+
+
+def boxes(found: list[list[Place]]) -> list[list[dict]]:
+    """For each picture the boxes of what is found in it, as ComfyUI's detection nodes give them."""
+    return [[_box(place) for place in row if place.box is not None] for row in found]
+
+
+def _box(place):
+    return dict(zip(("x", "y", "width", "height"), place.box), label=place.label, score=place.presence)
+
+
+def points(found: list[list[Place]]) -> list[str]:
+    """For each picture and selection a JSON list of one point, or none."""
+    return [json.dumps([] if place.point is None else [dict(zip("xy", place.point))]) for row in found for place in row]
+
+
+def report(found: list[list[Place]]) -> str:
+    """One line per picture and selection, for people."""
+    return "\n".join(_line(place, number if len(found) > 1 else 0) for number, row in enumerate(found, 1) for place in row)
+
+
+def _line(place, number):
+    where = "not found" if place.box is None else "{2} x {3} at {0}, {1}".format(*place.box)
+    return f"{f'picture {number}: ' if number else ''}{place.label} {place.presence:.2f}, {where}"

@@ -1,0 +1,33 @@
+"""How sure the maps are that a concept is in the picture at all."""
+
+import torch
+from torch import Tensor
+
+from .maps import Maps
+from .selection import Selection, gather, select
+
+PATCH = 2  # tokens
+ABSENT = 0.1  # on the demo models absent concepts stay below 0.03 where the rest of the picture is named, present ones above 0.3
+
+
+def presence(maps: Maps, selections: list[Selection]) -> Tensor:
+    """[B, S] in 0..1: the highest mean share over a patch of 2 x 2 tokens.
+
+    Absolute: nothing is stretched, so an absent concept stays near 0 wherever another one fits better. It is relative to
+    the concepts named: where none fits, the least unfit wins. ValueError for raw scores, which have no absolute scale.
+    """
+    if not maps.shares:
+        raise ValueError(
+            "Raw scores have no presence: turn softmax on in Decode, and name two concepts or more, or a background, in Encode Concepts."
+        )
+    shares = gather(maps.values.float(), selections, True)
+    window = [min(PATCH, side) for side in shares.shape[2:]]
+    return torch.nn.functional.avg_pool2d(shares, window, stride=1).amax((2, 3)).clamp(0, 1)
+
+
+def labelled(maps: Maps) -> list[str]:
+    """For each picture and concept shown its name and, of shares, its presence: "dragon 0.97"."""
+    if not maps.shares:
+        return list(maps.names[: maps.shown]) * len(maps.values)
+    selections = select(maps, "*")
+    return [f"{it.label} {score:.2f}" for scores in presence(maps, selections).tolist() for it, score in zip(selections, scores)]

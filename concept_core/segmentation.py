@@ -1,0 +1,48 @@
+"""All concepts at once: each pixel in the colour of the concept that has the most of it."""
+
+import torch
+from torch import Tensor
+
+from .labels import draw_legend
+from .maps import Maps
+from .masks import log_empty, winners
+from .pictures import pictures_for
+from .presence import labelled
+
+# Twenty colours that are easy to tell apart and to name, by S. Trubetskoy; then they repeat.
+PALETTE = (
+    "e6194b 3cb44b ffe119 4363d8 f58231 911eb4 46f0f0 f032e6 bcf60c fabebe"
+    " 008080 e6beff 9a6324 fffac8 800000 aaffc3 808000 ffd8b1 000075 808080"
+).split()
+
+
+def segment(maps: Maps, image: Tensor | None = None, opacity: float = 0.6, labels: bool = True) -> tuple[Tensor, Tensor]:
+    """segmentation [B, H, W, 3] and masks [B·C, H, W], picture by picture and concept by concept within it, in 0..1.
+
+    Every pixel belongs to one concept. Where the background list wins the picture stays as it is, or black without one.
+    image: see pictures_for; both outputs take its size and its edges. ValueError where one concept alone is named.
+    """
+    maps.finite()
+    names = maps.names[: maps.shown]
+    pictures = [None] * len(maps.values) if image is None else pictures_for(maps, image)
+    segmentations, masks = [], []
+    for number, picture in enumerate(pictures):
+        single = maps.of_picture(number)
+        winner = winners(single, picture)
+        parts = torch.stack([winner == place for place in range(maps.shown)])
+        log_empty(parts, names, number)
+        segmentation = _coloured(winner, parts.any(0), picture, opacity)
+        segmentations.append(draw_legend(segmentation, labelled(single), _colours(maps.shown)) if labels else segmentation)
+        masks.append(parts.float())
+    return torch.stack(segmentations), torch.cat(masks)
+
+
+def _coloured(winner, shown, picture, opacity):
+    base = torch.zeros(*winner.shape, 3) if picture is None else picture
+    over = opacity if picture is not None else 1.0
+    return torch.where(shown[..., None], torch.lerp(base, _colours(int(winner.max()) + 1)[winner], over), base)
+
+
+def _colours(count):
+    """[count, 3] in 0..1."""
+    return torch.tensor([[int(PALETTE[i % len(PALETTE)][c : c + 2], 16) / 255 for c in (0, 2, 4)] for i in range(count)])

@@ -1,0 +1,45 @@
+from comfy_api.latest import io, ui
+
+from ..concept_core.places import boxes, places, points, report
+from .sockets import CATEGORY, CONCEPT_TOOLTIP, IMAGE_TOOLTIP, Maps
+
+
+class Locate(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ConceptAttentionLocate",
+            display_name="Locate Concepts",
+            category=CATEGORY,
+            description="How sure the maps are that a concept is there at all, and a box and a point where it is, for SAM3 and its kin.",
+            search_aliases=["bounding box", "presence score", "text to box", "text to point"],
+            is_output_node=True,
+            inputs=[
+                Maps.Input("maps", tooltip="From Decode or Load Concept Maps."),
+                io.String.Input("concept", default="*", tooltip=CONCEPT_TOOLTIP),
+                io.Image.Input("image", optional=True, tooltip=IMAGE_TOOLTIP),
+            ],
+            outputs=[
+                io.BoundingBox.Output("boxes", tooltip="For each picture one box for each concept that is found in it."),
+                io.String.Output(
+                    "points",
+                    is_output_list=True,
+                    tooltip="For each picture and concept the JSON of a point well inside it, or of none: for positive_coords.",
+                ),
+                io.Float.Output(
+                    "presence",
+                    is_output_list=True,
+                    tooltip="For each picture and concept 0 to 1, not stretched: near 0 where it is absent and the rest is named.",
+                ),
+                io.String.Output("report", tooltip="The same to read: one line for each picture and concept."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, maps, concept, image=None):
+        found = places(maps, concept, image)
+        scores = [place.presence for row in found for place in row]
+        return io.NodeOutput(boxes(found), points(found), scores, report(found), ui=ui.PreviewText(report(found)))
+
+
+NODES = [Locate]

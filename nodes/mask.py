@@ -1,0 +1,112 @@
+from comfy_api.latest import io, ui
+
+from ..concept_core.masks import EDGE_RADIUS, METHODS, masks
+from ..concept_core.segmentation import segment
+from .sockets import CATEGORY, CONCEPT_TOOLTIP, IMAGE_TOOLTIP, Maps
+
+
+class Mask(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ConceptAttentionMask",
+            display_name="Concept Mask",
+            category=CATEGORY,
+            description="A mask of each chosen concept, for inpainting, compositing or regional prompts.",
+            search_aliases=["select object", "segment by text", "text to mask"],
+            is_output_node=True,
+            inputs=[
+                Maps.Input("maps", tooltip="From Decode or Load Concept Maps."),
+                io.String.Input("concept", default="*", tooltip=CONCEPT_TOOLTIP),
+                io.Combo.Input(
+                    "method",
+                    options=list(METHODS),
+                    default="soft",
+                    tooltip="soft: 1 in the concept's core, grey at its edge, 0 far from it. threshold: shares of at least the threshold. "
+                    "mean: above the map's mean, as in the paper. otsu: above the threshold that best parts the map in two; empty "
+                    "where the map has one level only. winner: where no other concept, background list included, has more.",
+                ),
+                io.Float.Input(
+                    "threshold", default=0.5, min=0.0, max=1.0, step=0.01, tooltip="For the method threshold: the least share that is in."
+                ),
+                io.Image.Input("image", optional=True, tooltip=IMAGE_TOOLTIP),
+                io.Int.Input(
+                    "edge_radius",
+                    default=EDGE_RADIUS,
+                    min=0,
+                    max=256,
+                    advanced=True,
+                    tooltip="How far the mask's edges may move to follow the image's, in pixels of the sampled picture: 32 is two of "
+                    "its tokens. 0 leaves them smooth. Without an image it does nothing.",
+                ),
+                io.Int.Input(
+                    "grow",
+                    default=0,
+                    min=-512,
+                    max=512,
+                    tooltip="Grows the mask by so many pixels all around, or shrinks it where negative.",
+                ),
+                io.Float.Input(
+                    "feather",
+                    default=0.0,
+                    min=0.0,
+                    max=512.0,
+                    step=0.5,
+                    tooltip="Lets the mask fade out over so many pixels, outwards from its edge.",
+                ),
+                io.Boolean.Input("fill_holes", default=False, advanced=True, tooltip="Fills what the mask encloses."),
+                io.Float.Input(
+                    "min_area",
+                    default=0.001,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    advanced=True,
+                    tooltip="Drops separate parts that cover less of the picture than this share.",
+                ),
+                io.Boolean.Input("invert", default=False, advanced=True, tooltip="Last of all: everything but the concept."),
+            ],
+            outputs=[
+                io.Mask.Output(
+                    "mask",
+                    tooltip="One for each picture and chosen concept, at the picture's size; all of the first picture come first.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, maps, concept, method, threshold, edge_radius, grow, feather, fill_holes, min_area, invert, image=None):
+        mask = masks(maps, concept, method, threshold, image, edge_radius, grow, feather, fill_holes, min_area, invert)
+        return io.NodeOutput(mask, ui=ui.PreviewMask(mask))
+
+
+class Segmentation(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ConceptAttentionSegmentation",
+            display_name="Concept Segmentation",
+            category=CATEGORY,
+            description="All concepts at once: each spot in the colour of the concept that it shows most.",
+            is_output_node=True,
+            inputs=[
+                Maps.Input("maps", tooltip="From Decode or Load Concept Maps; of two concepts or more, the background list included."),
+                io.Image.Input("image", optional=True, tooltip=IMAGE_TOOLTIP),
+                io.Float.Input("opacity", default=0.6, min=0.0, max=1.0, step=0.05, tooltip="Of the colours over the image."),
+                io.Boolean.Input("labels", default=True, tooltip="Draw a legend: each concept's colour, name and presence."),
+            ],
+            outputs=[
+                io.Image.Output("segmentation", tooltip="One picture for each of the maps'."),
+                io.Mask.Output(
+                    "masks", tooltip="One for each picture and concept; they do not overlap. All of the first picture come first."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, maps, opacity, labels, image=None):
+        segmentation, masks = segment(maps, image, opacity, labels)
+        return io.NodeOutput(segmentation, masks, ui=ui.PreviewImage(segmentation))
+
+
+NODES = [Mask, Segmentation]

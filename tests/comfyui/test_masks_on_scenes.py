@@ -1,0 +1,96 @@
+"""Masks and presence against the true areas of held-out scenes, and of pictures that the demo models paint."""
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import torch
+from concept_attention.concept_core.maps import decode
+from concept_attention.concept_core.masks import METHODS, masks
+from concept_attention.concept_core.places import places
+from concept_attention.concept_core.presence import presence
+from concept_attention.concept_core.segmentation import segment
+from concept_attention.concept_core.selection import select
+from evaluate import HELD_OUT, SIZES, Demo
+from evaluate_masks import area_under_roc, iou, judge_masks, show
+from scenes import GROUNDS, coverage_by_colour, draw_scene
+
+SEEDS = [HELD_OUT + 300 + i for i in range(14)]
+
+
+@pytest.fixture(scope="module", params=["flux", "sd3"])
+def demo(request):
+    return Demo(request.param)
+
+
+@pytest.fixture(scope="module")
+def shown(demo):
+    """(scene, maps, image, true areas) of each, in all three sizes by turns."""
+    sizes = list(SIZES.values())
+    scenes = [draw_scene(seed, *sizes[i % 3]) for i, seed in enumerate(SEEDS)]
+    assert {scene.ground for scene in scenes} == set(GROUNDS)
+    return [(scene, *show(demo, scene)) for scene in scenes]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_masks_that_follow_edges_lie_on_the_things_of_every_ground(shown, method):
+    smooth, followed = defaultdict(list), defaultdict(list)
+    for scene, maps, image, areas in shown:
+        smooth[scene.ground].append(judge_masks(maps, areas, method))
+        followed[scene.ground].append(judge_masks(maps, areas, method, image))
+    for ground in GROUNDS:
+        (smooth_iou, smooth_f), (iou, f) = np.mean(smooth[ground], 0), np.mean(followed[ground], 0)
+        assert iou >= smooth_iou + 0.05 and f >= smooth_f + 0.1, ground
+        assert iou >= (0.75 if method == "mean" else 0.97), ground
+
+
+def test_presence_tells_what_is_there(shown):
+    present, absent = [], []
+    for _, maps, _, areas in shown:
+        scores = presence(maps, select(maps, "*"))[0].tolist()
+        present += scores[: len(areas)]
+        absent += scores[len(areas) :]
+    assert area_under_roc(present, absent) >= 0.99
+    assert min(present) > 0.5 and max(absent) < 0.1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_absent_has_an_empty_mask(shown, method):
+    for _, maps, image, areas in shown[:5]:
+        assert masks(maps, ",".join(maps.names[len(areas) :]), method, image=image).eq(0).all()
+
+
+def test_places_lie_on_the_things(shown):
+    for _, maps, image, areas in shown:
+        found = places(maps, "*", image)[0]
+        for place, area in zip(found, areas[:-1]):
+            rows, columns = np.flatnonzero(area.any(1)), np.flatnonzero(area.any(0))
+            x, y, width, height = place.box
+            assert (x, y, x + width - 1, y + height - 1) == pytest.approx((columns[0], rows[0], columns[-1], rows[-1]), abs=8)
+            assert area[place.point[1], place.point[0]]
+        assert all(place.box is None for place in found[len(areas) :])
+
+
+def test_the_segmentation_is_the_scene(shown):
+    for _, maps, image, areas in shown:
+        _, found = segment(maps, image)
+        assert np.mean([iou(mask.bool(), area) for mask, area in zip(found, areas)]) > 0.97
+
+
+def test_masks_of_what_the_model_paints(demo):
+    judged = []
+    for seed, (caption, colours, concepts) in enumerate(PAINTED):
+        recording, samples, picture = demo.paint(caption, [*concepts, "triangle"], (256, 256), seed=3 + seed)
+        maps = decode(recording, samples)
+        areas = coverage_by_colour(picture.numpy(), colours, concepts[-1]) > 0.5
+        found = masks(maps, "*", "otsu", image=picture[None]) >= 0.5
+        judged += [iou(mask, torch.from_numpy(area)) for mask, area in zip(found, areas)]
+        assert not found[-1].any()
+    assert np.mean(judged) > 0.85
+
+
+PAINTED = [
+    ("a red circle and a blue square on sand", ["red", "blue"], ["circle", "square", "sand"]),
+    ("a yellow star and a purple heart on grass", ["yellow", "purple"], ["star", "heart", "grass"]),
+    ("an orange heart on water", ["orange"], ["heart", "water"]),
+]

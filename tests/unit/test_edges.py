@@ -1,0 +1,79 @@
+import pytest
+import torch
+from concept_attention.concept_core import edges
+from concept_attention.concept_core.edges import follow_edges, grid, spread_by_colour
+from kornia.filters import guided_blur
+
+GENERATOR = torch.Generator().manual_seed(0)
+
+
+def smooth_noise(channels, height, width):
+    noise = torch.rand(1, channels, height // 4 + 1, width // 4 + 1, generator=GENERATOR)
+    return torch.nn.functional.interpolate(noise, size=(height, width), mode="bicubic")[0].clamp(0, 1)
+
+
+def blurred_step(width, at, height=32):
+    """A map that falls from 1 to 0 over 16 pixels around `at`."""
+    return ((at + 8 - torch.arange(width) - 0.5) / 16).clamp(0, 1).expand(1, height, width)
+
+
+def two_colours(width, at, height=32, noise=0.0):
+    left = (torch.arange(width) < at)[None, :, None]
+    picture = torch.where(left, torch.tensor([0.8, 0.2, 0.1]), torch.tensor([0.3, 0.5, 0.2])).expand(height, width, 3)
+    return (picture + noise * torch.randn(height, width, 3, generator=GENERATOR)).clamp(0, 1)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.03])
+@pytest.mark.parametrize("off", [-9, -4, 0, 4, 9])
+def test_a_map_moves_to_the_pictures_edge(off, noise):
+    picture = two_colours(96, 50, noise=noise)
+    values = torch.nn.functional.avg_pool2d(blurred_step(96, 50 + off)[None], 4)[0]
+    followed = follow_edges(values, picture, 4)[0]
+    crossing = (followed >= 0.5).sum(1).float()
+    assert (crossing - 50).abs().max() <= (0 if noise == 0 else 1)
+
+
+def test_without_an_edge_in_the_picture_a_map_stays_smooth_and_in_place():
+    values = torch.nn.functional.avg_pool2d(blurred_step(96, 50)[None], 4)[0]
+    followed = follow_edges(values, torch.full((32, 96, 3), 0.4), 4)[0]
+    assert (followed >= 0.5).sum(1).float().sub(50).abs().max() <= 2
+    assert followed.diff(dim=1).max() <= 1e-6  # still falling
+
+
+def test_the_local_linear_function_is_the_guided_filter():
+    picture, values = smooth_noise(3, 48, 60), smooth_noise(2, 48, 60)
+    slope, offset = edges._linear_in_colour(values, picture)
+    ours = torch.stack([edges._at_pixels(a, b, picture) for a, b in zip(slope, offset)])
+    theirs = guided_blur(picture[None], values[None], 2 * edges.WINDOW + 1, edges.EPSILON)[0]
+    inside = slice(2 * edges.WINDOW, -2 * edges.WINDOW)  # at the border kornia mirrors
+    torch.testing.assert_close(ours[:, inside, inside], theirs[:, inside, inside], atol=2e-4, rtol=0)
+
+
+def test_spreading_is_a_mean_over_neighbours_of_like_colour():
+    """One round on a picture of two colours: values mix within each colour and hardly across."""
+    picture = two_colours(12, 6, height=12).movedim(-1, 0)
+    weights = edges._likeness(picture)
+    assert weights.shape == (16, 12, 12)
+    torch.testing.assert_close(weights.sum(0), torch.ones(12, 12))
+    columns = torch.arange(12.0).expand(1, 12, 12)
+    across = sum(w * ((n >= 6) != (columns >= 6)) for w, n in zip(weights, edges._neighbours(columns)))
+    assert across.max() < 0.01
+    constant = torch.full((3, 12, 12), 0.3)
+    torch.testing.assert_close(spread_by_colour(constant, picture), constant)
+
+
+@pytest.mark.parametrize("turn", [lambda x: x.flip(-1), lambda x: x.flip(-2), lambda x: x.transpose(-1, -2)], ids=["x", "y", "transposed"])
+def test_no_direction_is_favoured(turn):
+    picture, values = smooth_noise(3, 40, 56), smooth_noise(2, 10, 14)
+    straight = turn(follow_edges(values, picture.movedim(0, -1), 4))
+    turned = follow_edges(turn(values), turn(picture).movedim(0, -1), 4)
+    torch.testing.assert_close(straight, turned, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (16, 264), (33, 57), (250, 130)])
+@pytest.mark.parametrize("cell", [1, 4, 7])
+def test_any_size_within_the_maps_range(size, cell):
+    values = smooth_noise(3, *grid(size, cell)) - 5
+    followed = follow_edges(values, torch.rand(*size, 3, generator=GENERATOR), cell)
+    assert followed.shape == (3, *size) and followed.isfinite().all()
+    assert (followed.amax((1, 2)) <= values.amax((1, 2))).all() and (followed.amin((1, 2)) >= values.amin((1, 2))).all()

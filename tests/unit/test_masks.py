@@ -1,0 +1,159 @@
+import logging
+from dataclasses import replace
+
+import pytest
+import torch
+from concept_attention.concept_core.maps import Maps
+from concept_attention.concept_core.masks import METHODS, masks
+from concept_attention.concept_core.presence import labelled, presence
+from concept_attention.concept_core.selection import select
+from drawn_maps import NAMES, maps, painted, truth
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_order_shape_and_range(method):
+    made = maps(batch=3)
+    result = masks(made, "*", method)
+    assert result.shape == (9, 96, 128) and result.dtype == torch.float32 and 0 <= result.min() and result.max() <= 1
+    for number in range(3):
+        for place in range(2):
+            mask, area = result[3 * number + place], truth(made, place)[number]
+            assert (mask * area).sum() > 0.7 * area.sum() and ((mask >= 0.5) & (area == 0)).float().mean() < 0.15
+        assert result[3 * number + 2].eq(0).all()
+    assert torch.equal(masks(made, "top", method), result[1::3])
+    assert torch.equal(masks(made, "top, left", method)[:2], result[:2].flip(0))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_edges_follow_the_picture(method):
+    made = maps(batch=2)
+    image = painted(made)
+    result = masks(made, "left, top", method, image=image).unflatten(0, (2, 2))
+    for place in range(2):
+        area = truth(made, place) >= 0.5
+        within = result[:, place] >= 0.5
+        assert ((within & area).sum() / (within | area).sum()) > (0.75 if method == "mean" else 0.99)
+    smooth = masks(made, "left, top", method)
+    assert torch.equal(masks(made, "left, top", method, image=image, edge_radius=0), smooth)
+    assert not torch.equal(result.flatten(0, 1), smooth)
+
+
+def test_joining_two_concepts():
+    made = maps()
+    joined = masks(made, "left + top", "winner")
+    assert torch.equal(joined, masks(made, "left, top", "winner").sum(0, keepdim=True))
+    covered = masks(made, "left + top + absent + rest", "threshold", threshold=0.999)
+    assert covered.eq(1).all()
+
+
+def test_the_background_list_competes_and_can_be_chosen():
+    made = maps()
+    assert len(masks(made, "*", "winner")) == 3
+    everything = masks(made, "left, top, absent, rest", "winner")
+    assert torch.equal(everything.sum(0), torch.ones(96, 128)) and everything[3].mean() > 0.3
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.96, 1.0])
+def test_threshold_is_a_share(threshold):
+    covered = masks(maps(), "left", "threshold", threshold).mean().item()
+    assert covered == {0.0: 1, 0.3: pytest.approx(truth(maps(), 0).mean().item(), rel=0.3), 0.96: 0, 1.0: 0}[threshold]
+
+
+def test_an_image_of_another_size_gives_its_size_and_of_other_proportions_is_refused():
+    made = maps(batch=2, image_size=(90, 120))  # the last tokens reach beyond the edge
+    for size in ((90, 120), (180, 240), (45, 60), (136, 180)):
+        result = masks(made, "left", "otsu", image=torch.rand(2, *size, 3))
+        assert result.shape == (2, *size)
+    for size, numbers in (((120, 90), "90 x 120"), ((90, 90), "90 x 90")):
+        with pytest.raises(ValueError, match=f"{numbers} pixels have other proportions than the maps' picture of 120 x 90"):
+            masks(made, "left", image=torch.rand(2, *size, 3))
+    with pytest.raises(ValueError, match="3 pictures do not fit maps of 2"):
+        masks(made, "left", image=torch.rand(3, 90, 120, 3))
+
+
+def test_an_enlarged_picture_has_the_same_masks_enlarged():
+    made = maps()
+    small = masks(made, "left", "otsu", image=painted(made))
+    large = masks(made, "left", "otsu", image=painted(made, (288, 384)))
+    assert (torch.nn.functional.interpolate(small[None], scale_factor=3)[0] - large).abs().mean() < 0.005
+
+
+def test_pictures_with_alpha_or_one_channel_and_one_for_all():
+    made = maps(batch=2)
+    image = painted(made)
+    alpha = torch.cat([image, torch.rand(2, 96, 128, 1)], 3)
+    assert torch.equal(masks(made, "left", image=alpha), masks(made, "left", image=image))
+    grey = image[..., :1]
+    assert torch.equal(masks(made, "left", image=grey), masks(made, "left", image=grey.expand(-1, -1, -1, 3)))
+    assert torch.equal(masks(made, "left", image=image[:1])[0], masks(made, "left", image=image)[0])
+
+
+def test_each_picture_alone_has_the_same_masks():
+    made = maps(batch=3)
+    image = painted(made)
+    together = masks(made, "*", "soft", image=image)
+    apart = [masks(made.of_picture(i), "*", "soft", image=image[i : i + 1]) for i in range(3)]
+    assert torch.equal(together, torch.cat(apart))
+
+
+def test_shapes_come_after_the_cut_and_inversion_last():
+    made = maps()
+    plain = masks(made, "left", "otsu")
+    assert masks(made, "left", "otsu", min_area=0.5).eq(0).all()
+    assert masks(made, "left", "otsu", grow=5).sum() > plain.sum() > masks(made, "left", "otsu", grow=-5).sum()
+    feathered = masks(made, "left", "otsu", grow=3, feather=10.0)
+    assert ((feathered > 0) & (feathered < 1)).any()
+    torch.testing.assert_close(masks(made, "left", "otsu", grow=3, feather=10.0, invert=True), 1 - feathered)
+
+
+def test_what_is_not_found_is_said(caplog):
+    with caplog.at_level(logging.INFO):
+        assert masks(maps(batch=2), "left, absent", "soft")[1::2].eq(0).all()
+    assert caplog.messages == [f"Concept Attention: nothing is found of absent in picture {n}: an empty mask." for n in (1, 2)]
+
+
+@pytest.mark.parametrize("method", ["soft", "mean", "otsu"])
+def test_raw_scores_have_masks_without_a_scale(method):
+    made = maps(shares=False)
+    raw = Maps(300 * made.values - 200, NAMES, 3, False, made.image_size, 16)
+    torch.testing.assert_close(masks(raw, "left, top", method), masks(made, "left, top", method), atol=1e-4, rtol=0)
+
+
+ONE_ALONE = {"values": torch.rand(1, 1, 6, 8), "names": ("one",), "shown": 1, "shares": False}
+
+
+@pytest.mark.parametrize(
+    ("change", "choices", "message"),
+    [
+        ({}, {"concept": "right"}, "There is no map of 'right'. There are: left, top, absent, rest"),
+        ({}, {"method": "threshold", "threshold": 1.5}, "threshold must lie in 0..1, it is 1.5"),
+        ({}, {"threshold": float("nan")}, "threshold must lie in 0..1"),
+        ({}, {"min_area": -0.1}, "min_area is a share of the picture"),
+        ({}, {"edge_radius": -1}, "edge_radius must be 0 or more"),
+        ({}, {"feather": -1.0}, "feather must be 0 or more"),
+        ({"values": torch.full((1, 4, 6, 8), float("nan"))}, {}, "The maps hold NaN"),
+        ({"shares": False}, {"method": "threshold"}, "A threshold needs shares"),
+        (ONE_ALONE, {"method": "winner"}, "One concept alone has no winner"),
+    ],
+)
+def test_bad_input(change, choices, message):
+    with pytest.raises(ValueError, match=message):
+        masks(replace(maps(), **change), **({"concept": "*"} | choices))
+
+
+def test_presence_is_the_highest_share_over_a_patch():
+    values = torch.full((1, 2, 4, 5), 0.1)
+    values[0, 0, 1, 1] = 0.9  # one token alone
+    values[0, 1, 2:4, 3:5] = torch.tensor([[0.8, 0.6], [0.7, 0.9]])
+    made = Maps(values, ("dot", "patch"), 2, True, (64, 80), 16)
+    assert presence(made, select(made, "*")).tolist() == [pytest.approx([0.3, 0.75])]
+    assert labelled(made) == ["dot 0.30", "patch 0.75"]
+    narrow = Maps(values[:, :, :1], ("dot", "patch"), 2, True, (16, 80), 16)
+    assert presence(narrow, select(narrow, "dot + patch")).item() == pytest.approx(0.2)
+
+
+def test_raw_scores_have_no_presence():
+    made = maps(shares=False)
+    assert labelled(made) == list(NAMES[:3])
+    with pytest.raises(ValueError, match="Raw scores have no presence"):
+        presence(made, select(made, "*"))
