@@ -16,7 +16,7 @@ from comfy_client import Client, WorkflowError, to_prompt  # noqa: E402
 from comfy_server import ROOT, running_server  # noqa: E402
 
 WORKFLOWS = ROOT / "example_workflows"
-DEMOS = ["concept_heatmaps_demo", "concept_heatmaps_sd3_demo"]
+DEMOS = sorted(path.stem for path in WORKFLOWS.glob("*_demo.json"))
 OUTPUT = ROOT / "demo_output"
 
 
@@ -62,8 +62,9 @@ async def run_demo(client, name, node_types):
 def saved_files(result):
     for output in result.outputs.values():
         for image in output.get("images", []):
-            yield f"{image['subfolder']}/{image['filename']}"
-        yield from output.get("text", [])
+            if image["type"] == "output":  # the rest are previews
+                yield f"{image['subfolder']}/{image['filename']}"
+        yield from (text for text in output.get("text", []) if text.endswith(".safetensors"))
 
 
 if __name__ == "__main__":

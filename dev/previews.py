@@ -2,29 +2,58 @@
 
 from PIL import Image, ImageDraw, ImageFont
 
-TILE = 256
+TILE, GAP = 256, 4
+ROWS = {  # workflow: folder of what it saved, and its files from left to right
+    "concept_repaint_demo": ("concept_repaint", ["first", "mask", "second"]),
+    "concept_repaint_soft_demo": ("concept_repaint_soft", ["first", "mask", "second"]),
+    "concept_repaint_encode_demo": ("concept_repaint_encode", ["first", "mask", "second", "third"]),
+    "concept_cut_out_demo": ("concept_cut_out", ["first", "mask", "other", "composite"]),
+    "concept_regional_demo": ("concept_regional", ["first", "mask_1", "mask_2", "second"]),
+    "concept_segmentation_demo": ("concept_segmentation", ["picture", "segmentation", "mask"]),
+}
+STAND_INS = {  # workflow for a model that is not at hand: demo workflow whose picture stands in, and the model
+    "concept_heatmaps_flux_dev": ("concept_heatmaps_demo", "Flux dev"),
+    "concept_heatmaps_sd35_large": ("concept_heatmaps_sd3_demo", "SD3.5"),
+    "concept_repaint_flux_dev": ("concept_repaint_soft_demo", "Flux dev"),
+    "concept_repaint_flux_fill": ("concept_repaint_encode_demo", "Flux Fill"),
+}
 
 
 def draw_previews(output, workflows, docs):
+    sheets = {name: draw_row(output / folder, files) for name, (folder, files) in ROWS.items()}
+    sheets["concept_heatmaps_demo"] = draw_sheet(output / "concept_attention")
+    sheets["concept_heatmaps_sd3_demo"] = draw_sheet(output / "concept_attention_sd3")
+    for name, (demo, model) in STAND_INS.items():
+        sheets[name] = note(sheets[demo], f"Drawn with the demo model, not with {model}")
+    for name, sheet in sheets.items():
+        sheet.save(workflows / f"{name}.jpg", quality=90)
     docs.mkdir(exist_ok=True)
-    flux, sd3 = draw_sheet(output / "concept_attention"), draw_sheet(output / "concept_attention_sd3")
-    flux.save(docs / "demo.jpg", quality=90)
-    flux.save(workflows / "concept_heatmaps_demo.jpg", quality=90)
-    note(flux, "Drawn with the demo model, not with Flux dev").save(workflows / "concept_heatmaps_flux_dev.jpg", quality=90)
-    sd3.save(workflows / "concept_heatmaps_sd3_demo.jpg", quality=90)
-    note(sd3, "Drawn with the demo model, not with SD3.5").save(workflows / "concept_heatmaps_sd35_large.jpg", quality=90)
+    sheets["concept_heatmaps_demo"].save(docs / "demo.jpg", quality=90)
+    sheets["concept_repaint_demo"].save(docs / "repaint.jpg", quality=90)
 
 
 def draw_sheet(saved):
     """The picture, and beside it its heatmaps above its overlays."""
     picture = Image.open(saved / "picture_00001_.png")
-    rows = [[Image.open(file) for file in sorted(saved.glob(f"{kind}_*.png"))] for kind in ("heatmap", "overlay")]
+    rows = [tiles(saved, kind) for kind in ("heatmap", "overlay")]
     sheet = Image.new("RGB", (2 * TILE + len(rows[0]) * TILE, 2 * TILE), "white")
     sheet.paste(picture.resize((2 * TILE, 2 * TILE), Image.Resampling.LANCZOS))
     for y, row in enumerate(rows):
         for x, tile in enumerate(row):
-            sheet.paste(tile.resize((TILE, TILE)), (2 * TILE + x * TILE, y * TILE))
+            sheet.paste(tile, (2 * TILE + x * TILE, y * TILE))
     return sheet
+
+
+def draw_row(saved, kinds):
+    row = [tile for kind in kinds for tile in tiles(saved, kind)]
+    sheet = Image.new("RGB", (len(row) * (TILE + GAP) - GAP, TILE), "white")
+    for x, tile in enumerate(row):
+        sheet.paste(tile, (x * (TILE + GAP), 0))
+    return sheet
+
+
+def tiles(saved, kind):
+    return [Image.open(file).convert("RGB").resize((TILE, TILE)) for file in sorted(saved.glob(f"{kind}_0*.png"))]
 
 
 def note(sheet, text):

@@ -29,8 +29,11 @@ class Live:
 
     def workflow(self, name):
         """An example workflow in API format."""
-        workflow = json.loads((ROOT / "example_workflows" / f"{name}.json").read_text(encoding="utf-8"))
-        return to_prompt(workflow, self.node_types())
+        return to_prompt(self.workflow_file(name), self.node_types())
+
+    @staticmethod
+    def workflow_file(name):
+        return json.loads((ROOT / "example_workflows" / f"{name}.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

@@ -2,24 +2,13 @@
 
 import asyncio
 import copy
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from comfy_client import WorkflowError
 from concept_attention.concept_core.storage import load_maps
-from PIL import Image
-
-
-def nodes(prompt, class_type):
-    return [node for node, content in prompt.items() if content["class_type"] == class_type]
-
-
-def only(prompt, class_type):
-    (node,) = nodes(prompt, class_type)
-    return node
+from prompts import nodes, only, saved, saved_maps
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +19,6 @@ def demo(live):
 @pytest.fixture(scope="module")
 def first_run(live, demo):
     return live.queue(demo)
-
-
-def saved(live, result, prompt, node):
-    """Pictures [H, W, 3] in 0..255 that a SaveImage node wrote."""
-    files = [Path(live.output, image["subfolder"], image["filename"]) for image in result.outputs[node]["images"]]
-    return [np.asarray(Image.open(file).convert("RGB")) for file in files]
-
-
-def saved_maps(live, result, prompt):
-    return load_maps(live.output / result.outputs[only(prompt, "ConceptAttentionSaveMaps")]["text"][0])
 
 
 CONCEPTS = {
@@ -55,13 +34,6 @@ def either(request, live):
     return request.param, prompt, live.queue(prompt)
 
 
-def test_the_api_format_is_what_the_interface_makes_of_the_workflow(either):
-    """The files were exported by ComfyUI's own interface."""
-    name, prompt, _ = either
-    exported = json.loads(Path(__file__).with_name(f"{name}_api.json").read_text(encoding="utf-8"))
-    assert prompt == {node: {"class_type": c["class_type"], "inputs": c["inputs"]} for node, c in exported.items()}
-
-
 def test_the_demo_leaves_pictures_heatmaps_overlays_and_maps(live, either):
     name, prompt, result = either
     pictures = {node: saved(live, result, prompt, node) for node in nodes(prompt, "SaveImage")}
@@ -73,7 +45,6 @@ def test_the_demo_leaves_pictures_heatmaps_overlays_and_maps(live, either):
 
 
 def test_a_batch_with_a_negative_prompt(live, either):
-    """x"""
     _, prompt, _ = either
     batch = copy.deepcopy(prompt)
     batch[only(batch, "EmptySD3LatentImage")]["inputs"]["batch_size"] = 3

@@ -1,0 +1,247 @@
+"""Masks in chains, on the workflows that show them: what is in the mask has become the other thing, and the rest stays."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from comfy_client import WorkflowError
+from concept_attention.concept_core.presence import presence
+from concept_attention.concept_core.selection import select
+from prompts import nodes, only, pictures, saved_maps, up_to
+from safetensors.torch import load_file
+from scenes import coverage_by_colour
+from scipy.ndimage import distance_transform_edt
+
+
+@pytest.fixture(scope="module")
+def run(live):
+    """Queue an example workflow, with nodes added, and give (prompt, result, pictures by file name)."""
+    done = {}
+
+    def run(name, added=None, **changed):
+        key = (name, str(added), str(changed))
+        if key not in done:
+            prompt = live.workflow(name) | (added or {})
+            for class_type, inputs in changed.items():
+                prompt[nodes(prompt, class_type)[0]]["inputs"] |= inputs
+            result = live.queue(prompt)
+            done[key] = prompt, result, pictures(live, result, prompt)
+        return done[key]
+
+    return run
+
+
+def outside(mask, pixels):
+    """Farther than that from whatever of the mask [H, W] is not 0."""
+    return distance_transform_edt(mask == 0) > pixels
+
+
+def save_latent(of, name):
+    return {"class_type": "SaveLatent", "inputs": {"samples": of, "filename_prefix": f"latents/{name}"}}
+
+
+def saved_latent(live, name):
+    return load_file(sorted((live.output / "latents").glob(f"{name}_*.latent"))[-1])["latent_tensor"]
+
+
+def read_second_picture(prompt, sampler):
+    """Nodes that decode concept maps of the second picture too."""
+    first = prompt[only(prompt, "ConceptAttentionEncodeConcepts")]["inputs"]["clip"]
+    concepts = {"clip": first, "concepts": "circle, square, triangle, star, heart", "background": "grass, sand, snow"}
+    return {
+        "concepts": {
+            "class_type": "ConceptAttentionEncodeConcepts",
+            "inputs": concepts | {"tokens": "all tokens", "encoder": "auto"},
+        },
+        "apply": {
+            "class_type": "ConceptAttentionApply",
+            "inputs": {"model": prompt[sampler]["inputs"]["model"], "concepts": ["concepts", 0], "start_percent": 0.0, "end_percent": 1.0}
+            | {"spaces": "output"},
+        },
+        sampler: {"class_type": "KSampler", "inputs": prompt[sampler]["inputs"] | {"model": ["apply", 0]}},
+        "decode": {
+            "class_type": "ConceptAttentionDecode",
+            "inputs": prompt[only(prompt, "ConceptAttentionDecode")]["inputs"] | {"recording": ["apply", 1], "samples": [sampler, 0]},
+        },
+        "maps": {"class_type": "ConceptAttentionSaveMaps", "inputs": {"maps": ["decode", 0], "filename_prefix": "second_maps"}},
+    }
+
+
+REPAINTED = {
+    # workflow: what was there, what is there now, colours and ground of both pictures
+    "concept_repaint_demo": (("circle", "red"), ("star", "yellow"), "blue", "grass"),
+    "concept_repaint_soft_demo": (("heart", "purple"), ("square", "green"), "yellow", "sand"),
+    "concept_repaint_encode_demo": (("triangle", "green"), ("square", "blue"), "red", "snow"),
+}
+
+
+@pytest.mark.parametrize("name", REPAINTED)
+def test_the_thing_in_the_mask_has_become_the_other_thing(run, name):
+    (_, old), (_, new), other, ground = REPAINTED[name]
+    _, _, shown = run(name)
+    mask = shown["mask"][0, ..., 0] > 0
+    was = coverage_by_colour(shown["first"][0], [old, new, other], ground) > 0
+    assert (was[0] & mask).sum() > 0.95 * was[0].sum() and not was[1].sum() > 50
+    for picture in [shown["second"], *([shown["third"]] if "third" in shown else [])]:
+        now = coverage_by_colour(picture[0], [old, new, other], ground) > 0
+        assert now[0].sum() < 0.02 * was[0].sum()
+        assert now[1].sum() > 0.15 * was[0].sum() and (now[1] & mask).sum() > 0.95 * now[1].sum()
+        assert (now[2] & was[2]).sum() > 0.97 * was[2].sum()
+
+
+@pytest.mark.parametrize("name", ["concept_repaint_demo", "concept_repaint_soft_demo"])
+def test_the_maps_of_the_second_picture_know_it_too(live, run, name):
+    (old, _), (new, _), *_ = REPAINTED[name]
+    prompt = live.workflow(name)
+    first, second = sorted(nodes(prompt, "KSampler"), key=int)
+    changed, result, shown = run(name, read_second_picture(prompt, second))
+    maps = saved_maps(live, result, changed)
+    scores = dict(zip((it.label for it in select(maps, "*")), presence(maps, select(maps, "*"))[0].tolist()))
+    assert scores[new] > 0.3 and scores[old] < 0.1
+    peak = maps.values[0, maps.names.index(new)].flatten().argmax().item()
+    y, x = (16 * (i + 0.5) for i in divmod(peak, maps.values.shape[3]))
+    assert shown["mask"][0, int(y), int(x), 0] > 0.5
+
+
+@pytest.mark.parametrize("name", ["concept_repaint_demo", "concept_repaint_soft_demo"])
+def test_outside_the_mask_the_latent_stays(live, run, name):
+    first, second = sorted(nodes(live.workflow(name), "KSampler"), key=int)
+    _, _, shown = run(name, {"a": save_latent([first, 0], f"{name}_a"), "b": save_latent([second, 0], f"{name}_b")})
+    mask = torch.from_numpy(shown["mask"][:, None, :, :, 0])
+    covered = torch.nn.functional.max_pool2d(mask, 10, 8, padding=1)[0, 0] > 0  # a latent pixel reads a little beyond its 8 pixels
+    before, after = saved_latent(live, f"{name}_a"), saved_latent(live, f"{name}_b")
+    assert covered.float().mean() < 0.4
+    torch.testing.assert_close(before[..., ~covered], after[..., ~covered], atol=1e-5, rtol=0)  # scaled to the model and back
+    assert (before - after).abs().max() > 1
+    difference = np.abs(shown["first"] - shown["second"])[0].max(-1)
+    assert difference[outside(shown["mask"][0, ..., 0], 16)].max() < 0.03
+    assert difference[outside(shown["mask"][0, ..., 0], 40)].max() <= 1.01 / 255
+
+
+def test_outside_the_mask_encoding_nodes_do_what_the_vae_alone_does(live, run):
+    prompt = live.workflow("concept_repaint_encode_demo")
+    decode = sorted(nodes(prompt, "VAEDecode"), key=int)[0]
+    vae = prompt[decode]["inputs"]["vae"]
+    added = {
+        "encode": {"class_type": "VAEEncode", "inputs": {"pixels": [decode, 0], "vae": vae}},
+        "round": {"class_type": "VAEDecode", "inputs": {"samples": ["encode", 0], "vae": vae}},
+        "save": {"class_type": "SaveImage", "inputs": {"images": ["round", 0], "filename_prefix": "encode/round_trip"}},
+    }
+    _, _, shown = run("concept_repaint_encode_demo", added)
+    mask = shown["mask"][0, ..., 0]
+    for name in ("second", "third"):
+        difference = np.abs(shown["round_trip"] - shown[name])[0].max(-1)
+        assert difference[outside(mask, 24)].max() < 0.05 and np.abs(shown["first"] - shown[name]).max() > 0.5
+
+
+def test_a_thing_is_cut_out_and_laid_on_another_picture(run):
+    _, _, shown = run("concept_cut_out_demo")
+    mask = shown["mask"][0, ..., :1]
+    expected = shown["first"][0] * mask + shown["other"][0] * (1 - mask)
+    assert np.abs(expected - shown["composite"][0]).max() <= 2.01 / 255
+    orange = coverage_by_colour(shown["first"][0], ["orange", "blue"], "water")[0]
+    within = mask[..., 0] > 0.5
+    assert (orange * within).sum() / np.maximum(orange, within).sum() > 0.85
+    rim = (mask[..., 0] > 0.9) & (coverage_by_colour(shown["composite"][0], ["orange", "green", "blue"], "water")[0] == 0)
+    assert rim.sum() < 0.03 * within.sum()  # no water came along
+
+
+def test_each_region_has_what_its_prompt_says(run):
+    _, _, shown = run("concept_regional_demo")
+    masks = [shown[f"mask_{i}"][0, ..., 0] > 0.5 for i in (1, 2)]
+    things = coverage_by_colour(shown["second"][0], ["green", "purple", "red", "blue"], "sand")
+    assert things[2].sum() == things[3].sum() == 0
+    for thing, mask, elsewhere in zip(things, masks, reversed(masks)):
+        assert thing.sum() > 1000
+        assert (thing * mask).sum() > 0.6 * thing.sum() and (thing * elsewhere).sum() < 0.1 * thing.sum()
+
+
+def test_the_segmentation_has_all_things(run):
+    prompt, result, shown = run("concept_segmentation_demo")
+    things = coverage_by_colour(shown["picture"][0], ["red", "blue", "yellow"], "grass")
+    masks = shown["mask"][..., 0]
+    assert masks.shape == (4, 256, 256) and not masks[3].any() and masks.sum(0).max() == 1
+    for thing, mask in zip(things[:3], masks):
+        assert (thing * mask).sum() / np.maximum(thing, mask).sum() > 0.7
+    (report,) = result.outputs[only(prompt, "ConceptAttentionLocate")]["text"]
+    assert [line.split()[0] for line in report.splitlines()] == ["circle", "square", "star", "heart"]
+    assert report.endswith("not found") and report.count("not found") == 1
+    assert result.outputs[only(prompt, "ConceptAttentionSegmentation")]["images"][0]["type"] == "temp"  # the preview in the node
+
+
+def test_changing_a_mask_setting_samples_nothing_again_but_what_follows(live):
+    prompt = live.workflow("concept_repaint_demo")
+    live.queue(prompt)
+    changed = copy.deepcopy(prompt)
+    changed[only(prompt, "ConceptAttentionMask")]["inputs"]["grow"] = 20
+    ran = live.queue(changed).executed
+    first, second = sorted(nodes(prompt, "KSampler"), key=int)
+    assert second in ran and first not in ran and only(prompt, "ConceptAttentionDecode") not in ran
+
+
+def consumers(mask, image, latent, text, vae):
+    """The nodes of ComfyUI that take a MASK, with all they need."""
+    inpaint = {"positive": text, "negative": text, "vae": vae, "pixels": image, "mask": mask, "noise_mask": True}
+    onto = {"x": 0, "y": 0, "resize_source": False, "mask": mask}
+    return {
+        "MaskToImage": {"mask": mask},
+        "InvertMask": {"mask": mask},
+        "MaskPreview": {"mask": mask},
+        "GrowMask": {"mask": mask, "expand": 3, "tapered_corners": True},
+        "FeatherMask": {"mask": mask, "left": 5, "top": 5, "right": 5, "bottom": 5},
+        "CropMask": {"mask": mask, "x": 8, "y": 8, "width": 64, "height": 32},
+        "ThresholdMask": {"mask": mask, "value": 0.5},
+        "MaskComposite": {"destination": mask, "source": mask, "x": 0, "y": 0, "operation": "add"},
+        "JoinImageWithAlpha": {"image": image, "alpha": mask},
+        "ImageCompositeMasked": {"destination": image, "source": image, **onto},
+        "LatentCompositeMasked": {"destination": latent, "source": latent, **onto},
+        "SetLatentNoiseMask": {"samples": latent, "mask": mask},
+        "VAEEncodeForInpaint": {"pixels": image, "vae": vae, "mask": mask, "grow_mask_by": 6},
+        "InpaintModelConditioning": inpaint,
+        "ConditioningSetMask": {"conditioning": text, "mask": mask, "strength": 1.0, "set_cond_area": "mask bounds"},
+    }
+
+
+@pytest.mark.parametrize(("batch", "concept"), [(1, "circle"), (2, "circle"), (2, "circle + square")])
+def test_every_node_that_takes_masks_takes_them(live, batch, concept):
+    prompt = live.workflow("concept_repaint_demo")
+    prompt = up_to(prompt, only(prompt, "ConceptAttentionMask"))
+    mask, sampler, decode = (only(prompt, name) for name in ("ConceptAttentionMask", "KSampler", "VAEDecode"))
+    prompt[only(prompt, "EmptySD3LatentImage")]["inputs"]["batch_size"] = batch
+    prompt[mask]["inputs"]["concept"] = concept
+    added = consumers([mask, 0], [decode, 0], [sampler, 0], prompt[sampler]["inputs"]["positive"], prompt[decode]["inputs"]["vae"])
+    for class_type, inputs in added.items():
+        prompt[class_type] = {"class_type": class_type, "inputs": inputs}
+        if live.node_types()[class_type]["output"]:
+            prompt[class_type + " shown"] = {"class_type": "PreviewAny", "inputs": {"source": [class_type, 0]}}
+    for name in ("MaskToImage", "inverted"):
+        prompt[name + " saved"] = {"class_type": "SaveImage", "inputs": {"images": [name, 0], "filename_prefix": f"consumers/{name}"}}
+    prompt["inverted"] = {"class_type": "MaskToImage", "inputs": {"mask": ["InvertMask", 0]}}
+    result = live.queue(prompt)
+    assert set(added) <= set(result.executed)
+    shown = pictures(live, result, prompt)
+    assert shown["MaskToImage"].shape == (batch, 256, 256, 3) and 0.02 < shown["MaskToImage"].mean() < 0.5
+    np.testing.assert_allclose(shown["inverted"], 1 - shown["MaskToImage"], atol=1.01 / 255)
+
+
+@pytest.mark.parametrize(
+    ("class_type", "setting", "message"),
+    [
+        ("ConceptAttentionMask", {"concept": "dragon"}, "There is no map of 'dragon'. There are: circle, square, grass"),
+        ("ConceptAttentionMask", {"concept": ""}, "No concept is named"),
+        ("ConceptAttentionMask", {"threshold": 1.5}, "bigger than max"),
+        ("ConceptAttentionMask", {"method": "magic"}, "magic"),
+        ("EmptySD3LatentImage", {"width": 320}, "other proportions"),
+    ],
+)
+def test_bad_settings_are_said_where_they_are(live, class_type, setting, message):
+    prompt = live.workflow("concept_repaint_demo")
+    if class_type == "EmptySD3LatentImage":  # an image that is not the maps'
+        other = {"class_type": "EmptyImage", "inputs": {"width": 320, "height": 256, "batch_size": 1, "color": 0}}
+        prompt |= {"other": other}
+        prompt[only(prompt, "ConceptAttentionMask")]["inputs"]["image"] = ["other", 0]
+    else:
+        prompt[only(prompt, class_type)]["inputs"] |= setting
+    with pytest.raises(WorkflowError, match=message):
+        live.queue(prompt)
