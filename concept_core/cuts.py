@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 BINS = 256
+COUNTED_AT_ONCE = 2**22  # a float32 count stops at 2**24
 LEAST_SEPARATION = 3.6  # of two modes; a flat histogram cut in two has the root of 12, 3.46, a bell 2.7
 LEAST_GAP = 0.1  # in shares: classes closer than this are one
 
@@ -27,18 +28,25 @@ def two_levels(values: Tensor) -> Levels | None:
     """Otsu's threshold: the variance between the classes is highest (Otsu, 1979). None where all values are the same."""
     if is_constant(values):
         return None
-    values = values.flatten().double()
-    lowest, highest = values.min(), values.max()
-    count = torch.histc(values, BINS, lowest.item(), highest.item())
+    lowest, highest = (end.item() for end in values.aminmax())
+    count = sum(torch.histc(part, BINS, lowest, highest).double() for part in values.float().flatten().split(COUNTED_AT_ONCE))
     edges = torch.linspace(lowest, highest, BINS + 1, dtype=torch.float64)
-    total = count * (edges[:-1] + edges[1:]) / 2
-    below, above = count.cumsum(0)[:-1], count.flip(0).cumsum(0).flip(0)[1:]
-    mean_below, mean_above = total.cumsum(0)[:-1] / below, total.flip(0).cumsum(0).flip(0)[1:] / above
-    threshold = edges[1 + (below * above * (mean_below - mean_above) ** 2).argmax()]
-    background, core = values[values < threshold], values[values >= threshold]
-    spread = ((background.var(correction=0) + core.var(correction=0)) / 2).sqrt()
-    gap = core.mean() - background.mean()
-    return Levels(threshold.item(), background.mean().item(), core.mean().item(), (gap / spread.clamp(min=1e-12)).item())
+    centres = (edges[:-1] + edges[1:]) / 2
+    sums = torch.stack([count, count * centres, count * centres**2]).cumsum(1)
+    below, above = sums[:, :-1], sums[:, -1:] - sums[:, :-1]
+    between = below[0] * above[0] * (below[1] / below[0] - above[1] / above[0]) ** 2
+    cut = between.argmax()
+    (low, low_variance), (high, high_variance) = _moments(below[:, cut]), _moments(above[:, cut])
+    within_bins = (edges[1] - edges[0]) ** 2 / 12
+    spread = ((low_variance + high_variance) / 2 + within_bins).sqrt()
+    return Levels(edges[cut + 1].item(), low.item(), high.item(), ((high - low) / spread).item())
+
+
+def _moments(sums):
+    """Mean and variance from the number, the sum and the sum of squares."""
+    number, total, squares = sums
+    mean = total / number
+    return mean, (squares / number - mean**2).clamp(min=0)
 
 
 def is_constant(values: Tensor) -> bool:
@@ -50,31 +58,31 @@ def is_constant(values: Tensor) -> bool:
 def soft(values: Tensor, shares: bool) -> Tensor | None:
     """0 far from the concept, 1 in its core: a ramp over the middle half of the way between the means of Otsu's two classes.
 
-    Shares of one level are all in from a half on, and out below. None if nothing is in.
+    Shares of one mode: the ramp goes from a quarter to three quarters instead. None if nothing reaches a half of them, or if raw
+    scores have one mode.
     """
     levels = two_levels(values)
-    if shares and (levels is None or levels.high - levels.low < LEAST_GAP):
-        return torch.ones_like(values) if values.mean() >= 0.5 else None
-    if not shares and not _two_modes(levels):
+    if _two_modes(levels, shares):
+        low, high = levels.low, levels.high
+    elif shares and values.max() >= 0.5:
+        low, high = 0.0, 1.0
+    else:
         return None
-    way = (values - levels.low) / (levels.high - levels.low)
-    return (2 * way - 0.5).clamp(0, 1)
+    return (2 * (values - low) / (high - low) - 0.5).clamp(0, 1)
 
 
 def otsu(values: Tensor, shares: bool) -> Tensor | None:
     """1 from Otsu's threshold on. None if the map has one mode only."""
     levels = two_levels(values)
-    if not _two_modes(levels) or (shares and levels.high - levels.low < LEAST_GAP):
-        return None
-    return (values >= levels.threshold).float()
+    return (values >= levels.threshold).float() if _two_modes(levels, shares) else None
 
 
 def above_mean(values: Tensor, shares: bool) -> Tensor | None:
     """1 above the map's mean, as the paper cuts single concepts. None if all is the same."""
-    if is_constant(values):
-        return None
-    return (values > values.mean()).float()
+    return None if is_constant(values) else (values > values.mean()).float()
 
 
-def _two_modes(levels: Levels | None):
-    return levels is not None and levels.separation >= LEAST_SEPARATION
+def _two_modes(levels: Levels | None, shares: bool) -> bool:
+    if levels is None or levels.separation < LEAST_SEPARATION:
+        return False
+    return not shares or levels.high - levels.low >= LEAST_GAP

@@ -1,6 +1,6 @@
 """Maps that follow the edges of their picture.
 
-A map has one value for a patch of 16 x 16 pixels. On a grid of cells four times as fine, values spread to neighbours of
+A map has one value for a patch of 16 x 16 pixels. On a grid of cells twice as fine, values spread to neighbours of
 like colour (pixel-adaptive refinement: Araslanov and Roth, CVPR 2020, eq. 1 to 3); then the map is taken to pixels as
 a local linear function of their colour (fast guided filter: He and Sun, 2015).
 """
@@ -9,17 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
-ROUNDS = 20
-REACHES = (1, 2)  # in cells, of the neighbours in eight directions
+ROUNDS = 10
 CONTRAST = 0.1  # of a neighbourhood's standard deviation: a difference that counts
-WINDOW = 4  # cells, the guided filter's radius
+WINDOW = 3  # cells, the guided filter's radius
 EPSILON = 1e-4  # the guided filter's variance of colour that counts as flat
 
 
 def follow_edges(values: Tensor, picture: Tensor, cell: int) -> Tensor:
     """[C, rows, columns] → [C, H, W], within each map's own range.
 
-    values: maps on the cells of grid(picture's size, cell). picture: [H, W, 3] in 0..1. cell: its side in pixels.
+    values: maps on the cells of resize.grid(picture's size, cell). picture: [H, W, 3] in 0..1. cell: its side in pixels.
     """
     height, width = picture.shape[:2]
     rows, columns = values.shape[1:]
@@ -30,35 +29,29 @@ def follow_edges(values: Tensor, picture: Tensor, cell: int) -> Tensor:
     return torch.stack(followed)[:, :height, :width].clamp(low, high)
 
 
-def grid(size: tuple[int, int], cell: int) -> tuple[int, int]:
-    """(rows, columns) of cells that cover a picture of (height, width); the last ones may reach beyond its edge."""
-    return -(-size[0] // cell), -(-size[1] // cell)
-
-
 def spread_by_colour(values: Tensor, cells: Tensor) -> Tensor:
-    """[C, h, w]: each cell's value becomes the mean over its neighbours, weighted by likeness of colour, ROUNDS times."""
+    """[C, h, w]: each cell's value becomes the mean over its eight neighbours, weighted by likeness of colour, ROUNDS times."""
     weights = _likeness(cells)
     for _ in range(ROUNDS):
-        values = sum(weight * neighbour for weight, neighbour in zip(weights, _neighbours(values)))
+        spread = torch.zeros_like(values)
+        for weight, neighbour in zip(weights, _neighbours(values)):
+            spread.addcmul_(weight, neighbour)
+        values = spread
     return values
 
 
 def _likeness(cells):
-    """[16, h, w], positive with sum 1 over the neighbours."""
-    neighbours = torch.stack(list(_neighbours(cells)))
+    """[8, h, w], positive with sum 1 over the neighbours."""
+    neighbours = torch.stack(_neighbours(cells))
     difference = (neighbours - cells).abs() / (CONTRAST * neighbours.std(0) + 1e-8)
     return (-difference.mean(1)).softmax(0)
 
 
 def _neighbours(values):
-    """The grid shifted to each neighbour in turn, its border repeated."""
+    """The grid shifted to each of eight neighbours, its border repeated."""
     height, width = values.shape[1:]
-    for reach in REACHES:
-        padded = pad(values[None], (reach,) * 4, mode="replicate")[0]
-        for dy in (0, reach, 2 * reach):
-            for dx in (0, reach, 2 * reach):
-                if (dy, dx) != (reach, reach):
-                    yield padded[:, dy : dy + height, dx : dx + width]
+    padded = pad(values[None], (1, 1, 1, 1), mode="replicate")[0]
+    return [padded[:, y : y + height, x : x + width] for y in range(3) for x in range(3) if (y, x) != (1, 1)]
 
 
 def _linear_in_colour(values, cells):

@@ -27,9 +27,9 @@ def heatmaps(
 
     image: see pictures_for; the heatmaps take its size. Labels give each concept's name and, of shares, its presence.
     """
-    values = maps.finite().values[:, : maps.shown].float()
-    pictures = None if image is None else pictures_for(maps, image)
-    size = maps.image_size if image is None else tuple(pictures.shape[1:3])
+    values = maps.checked().values[:, : maps.shown].float()
+    pictures = pictures_for(maps, image)
+    size = maps.image_size if image is None else tuple(image.shape[1:3])
     smooth = upsample(values, maps.pixels_per_token, maps.image_size, size)
     colours = colour(scaled(smooth, scale, maps.shares), colormap)
     if image is not None:

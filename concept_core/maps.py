@@ -27,8 +27,8 @@ class Maps:
     image_size: tuple[int, int]
     pixels_per_token: int
 
-    def finite(self) -> "Maps":
-        """The same, or ValueError if there is NaN or infinity in them."""
+    def checked(self) -> "Maps":
+        """These maps; ValueError if there is NaN or infinity in them."""
         if not torch.isfinite(self.values).all():
             raise ValueError("The maps hold NaN or infinity: the model's numbers overflowed. Sample in bfloat16 or float32.")
         return self

@@ -1,5 +1,6 @@
 """The picture that belongs to maps."""
 
+import torch
 from torch import Tensor
 
 from .maps import Maps
@@ -7,11 +8,14 @@ from .maps import Maps
 TOLERANCE = 0.02  # of height / width: upscalers round sizes
 
 
-def pictures_for(maps: Maps, image: Tensor) -> Tensor:
-    """[B, H, W, 3] float32 on the CPU, one picture for each of the maps' B; a single one serves all.
+def pictures_for(maps: Maps, image: Tensor | None) -> Tensor | list[None]:
+    """[B, H, W, 3] float32 on the CPU, one picture for each of the maps' B; without an image as many Nones.
 
-    image: [B or 1, H, W, 1, 3 or 4], of the maps' picture or a scaled copy of it. ValueError prints both sizes or counts if it is not.
+    image: [B or 1, H, W, 1, 3 or 4], the maps' picture or a scaled copy of it; a single one serves all. ValueError prints both
+    sizes or counts if it is not, or tells of NaN.
     """
+    if image is None:
+        return [None] * len(maps.values)
     count = len(maps.values)
     if len(image) not in (1, count):
         raise ValueError(f"image: {len(image)} pictures do not fit maps of {count}. Connect the picture decoded from the same samples.")
@@ -22,4 +26,6 @@ def pictures_for(maps: Maps, image: Tensor) -> Tensor:
             f"image: {width} x {height} pixels have other proportions than the maps' picture of {columns} x {rows}. "
             "Connect the picture decoded from the same samples, or a scaled copy of it."
         )
+    if not torch.isfinite(image).all():
+        raise ValueError("image: there is NaN or infinity in it. Decode it in float32 (--fp32-vae), or with another VAE.")
     return image[..., :3].float().cpu().expand(count, -1, -1, 3)

@@ -11,6 +11,7 @@ from .maps import Maps
 from .masks import masks
 from .presence import presence
 from .selection import select
+from .shapes import CORNERS_CONNECT, without_small_parts
 
 MIN_AREA = 0.001  # of the picture
 
@@ -19,8 +20,8 @@ MIN_AREA = 0.001  # of the picture
 class Place:
     """Of one concept in one picture, in pixels from the top left corner.
 
-    presence: 0..1. box: (x, y, width, height) of all its parts; point: (x, y), inside its largest
-    part and farthest from that part's edge; both None where the concept is not found.
+    presence: 0..1. box: (x, y, width, height) of all its parts; point: (x, y), inside its largest part
+    and farthest from that part's edge; both None where the concept is not found.
     """
 
     label: str
@@ -35,15 +36,16 @@ def places(maps: Maps, concept: str = "*", image: Tensor | None = None) -> list[
     image: see pictures_for; places are in its pixels. ValueError for an unknown concept, or raw scores.
     """
     selections = select(maps, concept)
-    scores = presence(maps.finite(), selections).tolist()
-    found = masks(maps, concept, "soft", image=image, min_area=MIN_AREA).unflatten(0, (len(maps.values), len(selections)))
+    scores = presence(maps.checked(), selections).tolist()
+    found = masks(maps, concept, "soft", image=image).unflatten(0, (len(maps.values), len(selections)))
     return [
-        [_place(selection.label, score, mask.numpy() >= 0.5) for selection, score, mask in zip(selections, row, picture)]
+        [_place(selection.label, score, (mask >= 0.5).numpy()) for selection, score, mask in zip(selections, row, picture)]
         for row, picture in zip(scores, found)
     ]
 
 
 def _place(label, score, within):
+    within = without_small_parts(within, MIN_AREA)
     if not within.any():
         return Place(label, score, None, None)
     rows, columns = np.flatnonzero(within.any(1)), np.flatnonzero(within.any(0))
@@ -52,7 +54,7 @@ def _place(label, score, within):
 
 
 def _innermost(within):
-    parts, _ = ndimage.label(within)
+    parts, _ = ndimage.label(within, CORNERS_CONNECT)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
     depth = ndimage.distance_transform_edt(np.pad(parts == sizes.argmax(), 1))[1:-1, 1:-1]

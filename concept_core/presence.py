@@ -7,7 +7,7 @@ from .maps import Maps
 from .selection import Selection, gather, select
 
 PATCH = 2  # tokens
-ABSENT = 0.1  # on the demo models absent concepts stay below 0.03 where the rest of the picture is named, present ones above 0.3
+ABSENT = 0.1  # on pictures that the demo models paint, absent concepts stay below 0.03 where the rest is named, present ones above 0.25
 
 
 def presence(maps: Maps, selections: list[Selection]) -> Tensor:

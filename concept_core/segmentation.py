@@ -1,11 +1,13 @@
 """All concepts at once: each pixel in the colour of the concept that has the most of it."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from .labels import draw_legend
 from .maps import Maps
-from .masks import log_empty, winners
+from .masks import say_absent, winners
 from .pictures import pictures_for
 from .presence import labelled
 
@@ -16,24 +18,28 @@ PALETTE = (
 ).split()
 
 
-def segment(maps: Maps, image: Tensor | None = None, opacity: float = 0.6, labels: bool = True) -> tuple[Tensor, Tensor]:
+def segment(
+    maps: Maps, image: Tensor | None = None, opacity: float = 0.6, labels: bool = True, progress: Callable[[], None] = lambda: None
+) -> tuple[Tensor, Tensor]:
     """segmentation [B, H, W, 3] and masks [B·C, H, W], picture by picture and concept by concept within it, in 0..1.
 
     Every pixel belongs to one concept. Where the background list wins the picture stays as it is, or black without one.
-    image: see pictures_for; both outputs take its size and its edges. ValueError where one concept alone is named.
+    image: see pictures_for; both outputs take its size and its edges. progress is called after each picture. ValueError where
+    one concept alone is named.
     """
-    maps.finite()
-    names = maps.names[: maps.shown]
-    pictures = [None] * len(maps.values) if image is None else pictures_for(maps, image)
+    maps.checked()
     segmentations, masks = [], []
-    for number, picture in enumerate(pictures):
-        single = maps.of_picture(number)
+    for number, picture in enumerate(pictures_for(maps, image), 1):
+        single = maps.of_picture(number - 1)
         winner = winners(single, picture)
         parts = torch.stack([winner == place for place in range(maps.shown)])
-        log_empty(parts, names, number)
+        for name, part in zip(maps.names, parts):
+            if not part.any():
+                say_absent(name, number)
         segmentation = _coloured(winner, parts.any(0), picture, opacity)
         segmentations.append(draw_legend(segmentation, labelled(single), _colours(maps.shown)) if labels else segmentation)
         masks.append(parts.float())
+        progress()
     return torch.stack(segmentations), torch.cat(masks)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .concepts import parse_concepts
 from .maps import Maps
 
 
@@ -28,8 +29,7 @@ def select(maps: Maps, text: str) -> list[Selection]:
     """
     if text.strip() == "*":
         return [Selection(name, (place,)) for place, name in enumerate(maps.names[: maps.shown])]
-    parts = [part.strip() for line in text.splitlines() for part in line.split(",")]
-    selections = [Selection(part, _members(part, maps.names)) for part in dict.fromkeys(parts) if part]
+    selections = [Selection(part, _members(part, maps.names)) for part in parse_concepts(text)]
     if not selections:
         raise ValueError(f"No concept is named. {_there_are(maps.names)}")
     return selections

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 CORNERS_CONNECT = np.ones((3, 3), dtype=bool)
 HALF = 0.5  # of a grey mask, what is at least this is within
+CORE = 0.95  # of a part's height
 
 
 def finish(mask: np.ndarray, min_area: float = 0, fill_holes: bool = False, grow: int = 0, feather: float = 0) -> np.ndarray:
@@ -24,11 +25,11 @@ def finish(mask: np.ndarray, min_area: float = 0, fill_holes: bool = False, grow
 
 
 def without_small_parts(mask: np.ndarray, min_area: float) -> np.ndarray:
-    """Without the connected parts (above 0) that cover less than `min_area` of the picture, a share in 0..1."""
+    """Without the connected parts whose pixels of at least a half cover less than `min_area` of the picture, a share in 0..1."""
     parts, _ = ndimage.label(mask > 0, CORNERS_CONNECT)
-    keep = np.bincount(parts.ravel()) >= min_area * mask.size
+    keep = np.bincount(parts.ravel(), weights=(mask >= HALF).ravel()) >= min_area * mask.size
     keep[0] = False
-    return np.where(keep[parts], mask, np.float32(0))
+    return mask * keep[parts]
 
 
 def without_holes(mask: np.ndarray) -> np.ndarray:
@@ -41,21 +42,28 @@ def grown(mask: np.ndarray, pixels: int) -> np.ndarray:
     """Grown by a disc of that radius, shrunk where it is negative; the picture's border does not shrink a mask."""
     if pixels < 0:
         return 1 - grown(1 - mask, -pixels)
-    rows = [_running_maximum(mask, _half_width(pixels, dy)) for dy in range(pixels + 1)]
-    result = rows[0].copy()
-    for dy, row in enumerate(rows[1:], 1):
-        np.maximum(result[dy:], row[:-dy], out=result[dy:])
-        np.maximum(result[:-dy], row[dy:], out=result[:-dy])
+    result = mask.copy()
+    for dy in range(min(pixels, len(mask) - 1) + 1):
+        row = _running_maximum(mask, _half_width(pixels, dy))
+        np.maximum(result[dy:], row[: len(row) - dy], out=result[dy:])
+        np.maximum(result[: len(row) - dy], row[dy:], out=result[: len(row) - dy])
     return result
 
 
 def feathered(mask: np.ndarray, pixels: float) -> np.ndarray:
-    """With an edge that falls evenly to 0 over that many pixels, outwards from where the mask is highest."""
-    height = mask.max()
-    if height == 0:
+    """With an edge that falls evenly to 0 over that many pixels, outwards from each part's core."""
+    core = _cores(mask)
+    if not core.any():
         return mask
-    distance = ndimage.distance_transform_edt(mask < height)
-    return np.maximum(mask, height * (1 - distance / pixels)).astype(np.float32)
+    distance, nearest = ndimage.distance_transform_edt(~core, return_indices=True)
+    return np.maximum(mask, mask[tuple(nearest)] * (1 - distance / pixels)).astype(np.float32)
+
+
+def _cores(mask):
+    """Where each connected part of at least a half comes close to its own height."""
+    parts, count = ndimage.label(mask >= HALF, CORNERS_CONNECT)
+    heights = np.concatenate([[np.inf], ndimage.maximum(mask, parts, np.arange(1, count + 1))])
+    return mask >= CORE * heights[parts]
 
 
 def _half_width(radius, dy):

@@ -22,7 +22,7 @@ def load_maps(path: Path) -> Maps:
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})[FORMAT])
-            values = file.get_tensor("maps")
+            values = file.get_tensor("maps").float()
         fields = {field: tuple(value) if isinstance(value, list) else value for field, value in about.items() if field in ABOUT}
         return Maps(values=values, **fields)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:

@@ -65,7 +65,7 @@ class Decode(io.ComfyNode):
                     tooltip="Above 1 softens the competition between concepts, below 1 sharpens it. Without softmax it does nothing.",
                 ),
             ],
-            outputs=[Maps.Output("maps", tooltip="For the heatmap and save nodes.")],
+            outputs=[Maps.Output("maps", tooltip="For heatmaps, masks, segmentation, places, and to save.")],
         )
 
     @classmethod

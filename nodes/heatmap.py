@@ -1,3 +1,4 @@
+from comfy.model_management import intermediate_device
 from comfy_api.latest import io
 
 from ..concept_core.colormaps import COLORMAPS
@@ -25,7 +26,7 @@ class Heatmap(io.ComfyNode):
                     "or shares of 0 and 1. A map alone looks strong even where its concept is absent.",
                 ),
                 io.Float.Input("opacity", default=0.7, min=0.0, max=1.0, step=0.05, tooltip="Of the heatmap over the picture."),
-                io.Boolean.Input("labels", default=True, tooltip="Write each concept's name in the corner."),
+                io.Boolean.Input("labels", default=True, tooltip="Write each concept's name and presence (0 to 1) in the corner."),
             ],
             outputs=[
                 io.Image.Output("heatmaps", tooltip="One picture per concept; of several pictures, all concepts of the first come first.")
@@ -34,7 +35,7 @@ class Heatmap(io.ComfyNode):
 
     @classmethod
     def execute(cls, maps, colormap, scale, opacity, labels, image=None):
-        return io.NodeOutput(heatmaps(maps, image, colormap, scale, opacity, labels))
+        return io.NodeOutput(heatmaps(maps, image, colormap, scale, opacity, labels).to(intermediate_device()))
 
 
 NODES = [Heatmap]

@@ -1,7 +1,10 @@
+from comfy.model_management import intermediate_device
+from comfy.utils import ProgressBar
 from comfy_api.latest import io, ui
 
 from ..concept_core.masks import EDGE_RADIUS, METHODS, masks
 from ..concept_core.segmentation import segment
+from ..concept_core.selection import select
 from .sockets import CATEGORY, CONCEPT_TOOLTIP, IMAGE_TOOLTIP, Maps
 
 
@@ -17,7 +20,7 @@ class Mask(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 Maps.Input("maps", tooltip="From Decode or Load Concept Maps."),
-                io.String.Input("concept", default="*", tooltip=CONCEPT_TOOLTIP),
+                io.String.Input("concept", default="", tooltip=CONCEPT_TOOLTIP),
                 io.Combo.Input(
                     "method",
                     options=list(METHODS),
@@ -34,9 +37,10 @@ class Mask(io.ComfyNode):
                     "edge_radius",
                     default=EDGE_RADIUS,
                     min=0,
-                    max=256,
+                    max=64,
+                    step=4,
                     advanced=True,
-                    tooltip="How far the mask's edges may move to follow the image's, in pixels of the sampled picture: 32 is two of "
+                    tooltip="About how far the mask's edges may move to follow the image's, in pixels of the sampled picture: 32 is two of "
                     "its tokens. 0 leaves them smooth. Without an image it does nothing.",
                 ),
                 io.Int.Input(
@@ -64,7 +68,12 @@ class Mask(io.ComfyNode):
                     advanced=True,
                     tooltip="Drops separate parts that cover less of the picture than this share.",
                 ),
-                io.Boolean.Input("invert", default=False, advanced=True, tooltip="Last of all: everything but the concept."),
+                io.Boolean.Input(
+                    "invert",
+                    default=False,
+                    advanced=True,
+                    tooltip="Last of all: everything but the concept. Where it is not found, the whole picture.",
+                ),
             ],
             outputs=[
                 io.Mask.Output(
@@ -76,7 +85,10 @@ class Mask(io.ComfyNode):
 
     @classmethod
     def execute(cls, maps, concept, method, threshold, edge_radius, grow, feather, fill_holes, min_area, invert, image=None):
-        mask = masks(maps, concept, method, threshold, image, edge_radius, grow, feather, fill_holes, min_area, invert)
+        progress = ProgressBar(len(maps.values) * len(select(maps, concept)))
+        shape = (edge_radius, grow, feather, fill_holes, min_area, invert)
+        mask = masks(maps, concept, method, threshold, image, *shape, progress=lambda: progress.update(1))
+        mask = mask.to(intermediate_device())
         return io.NodeOutput(mask, ui=ui.PreviewMask(mask))
 
 
@@ -105,7 +117,9 @@ class Segmentation(io.ComfyNode):
 
     @classmethod
     def execute(cls, maps, opacity, labels, image=None):
-        segmentation, masks = segment(maps, image, opacity, labels)
+        progress = ProgressBar(len(maps.values))
+        made = segment(maps, image, opacity, labels, progress=lambda: progress.update(1))
+        segmentation, masks = (it.to(intermediate_device()) for it in made)
         return io.NodeOutput(segmentation, masks, ui=ui.PreviewImage(segmentation))
 
 

@@ -28,28 +28,52 @@ def found():
     return places(made, "left, absent, top", image), image
 
 
+@pytest.fixture
+def asked(model, monkeypatch):
+    """What SAM3 is asked to segment."""
+    prompts = []
+    sam = model.model.diffusion_model
+    segment = sam.forward_segment
+
+    def listening(images, **inputs):
+        prompts.append(inputs)
+        return segment(images, **inputs)
+
+    monkeypatch.setattr(sam, "forward_segment", listening)
+    return prompts
+
+
 @torch.no_grad()
-def test_sam3_draws_a_mask_in_each_box(model, found):
+def test_sam3_draws_a_mask_in_each_box(model, asked, found):
     places_found, image = found
     result = sam3.SAM3_Detect.execute(model, image, bboxes=boxes(places_found), refine_iterations=0, individual_masks=True)
     masks, _ = result.args
     assert masks.shape == (4, 96, 128)  # two things in each of two pictures
+    expected = [[0, 32, 32, 96], [64, 0, 128, 16], [0, 32, 48, 96], [64, 0, 128, 32]]  # pixels of 128 x 96
+    corners = torch.stack([prompt["box_inputs"][0].flatten() for prompt in asked])
+    torch.testing.assert_close(corners * torch.tensor([128, 96, 128, 96]) / 1008, torch.tensor(expected).float(), atol=2, rtol=0)
 
 
 @torch.no_grad()
-def test_sam3_draws_a_mask_at_each_point(model, found):
+def test_sam3_draws_a_mask_at_each_point(model, asked, found):
     places_found, image = found
     for text in points(places_found)[:3:2]:
         masks, _ = sam3.SAM3_Detect.execute(model, image[:1], positive_coords=text, refine_iterations=0).args
         assert masks.shape == (1, 96, 128)
+    (left_x, left_y), (top_x, top_y) = (prompt["point_inputs"]["point_coords"][0, 0] * torch.tensor([128, 96]) / 1008 for prompt in asked)
+    assert 8 < left_x < 24 and 40 < left_y < 88 and 70 < top_x < 122 and 4 < top_y < 12
     masks, _ = sam3.SAM3_Detect.execute(model, image[:1], positive_coords=points(places_found)[1], refine_iterations=0).args
-    assert masks.eq(0).all()  # absent: no point, no mask
+    assert masks.eq(0).all() and len(asked) == 2  # absent: no point, no mask
 
 
 def test_boxes_are_drawn(found):
     drawing = pytest.importorskip("comfy_extras.nodes_rtdetr", reason="this ComfyUI does not draw boxes")
     places_found, image = found
-    (drawn,) = drawing.DrawBBoxes.execute(boxes(places_found), image).args
-    changed = (drawn - image).abs().amax(3) > 0.1
-    x, y, width, height = places_found[0][0].box
-    assert drawn.shape == image.shape and changed[0, y : y + height, max(x, 1) + width - 4 : x + width + 4].any()
+    (drawn,) = drawing.DrawBBoxes.execute(boxes(places_found)[:1], torch.full((1, 96, 128, 3), 0.5)).args
+    changed = (drawn[0] - 0.5).abs().amax(2) > 0.1
+    inner = torch.zeros(96, 128, dtype=torch.bool)
+    for x, y, width, height in (place.box for place in places_found[0] if place.box):
+        for edge in ((y, slice(x, x + width)), (slice(y, y + height), x)):
+            assert changed[edge].float().mean() > 0.9
+        inner[y : y + height + 4, x : x + width + 4] = True
+    assert not changed[40:, 64:][~inner[40:, 64:]].any()

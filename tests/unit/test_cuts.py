@@ -61,6 +61,16 @@ def test_soft_is_even_across_an_edge():
     assert mask[0].diff().max() <= 0
 
 
+def test_soft_does_not_stretch_shares_of_one_mode():
+    for name in ("bell", "flat", "ramp"):
+        torch.testing.assert_close(soft(ONE[name], True), (2 * ONE[name] - 0.5).clamp(0, 1))
+    assert soft(0.3 * ONE["ramp"], True) is None  # nowhere a half
+    gradient_and_thing = 0.3 * ONE["ramp"].clone()
+    gradient_and_thing[40:47, 40:47] = 0.95
+    mask = soft(gradient_and_thing, True)
+    assert mask[40:47, 40:47].eq(1).all() and mask.eq(1).sum() == 49 and mask.mean() < 0.03
+
+
 def test_shares_of_one_level_are_all_in_or_all_out():
     assert soft(0.9 + 0.02 * torch.rand(20, 20), True).eq(1).all()
     assert soft(torch.full((20, 20), 0.9), True).eq(1).all()

@@ -1,7 +1,8 @@
 import pytest
 import torch
 from concept_attention.concept_core import edges
-from concept_attention.concept_core.edges import follow_edges, grid, spread_by_colour
+from concept_attention.concept_core.edges import follow_edges, spread_by_colour
+from concept_attention.concept_core.resize import grid
 from kornia.filters import guided_blur
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -23,14 +24,15 @@ def two_colours(width, at, height=32, noise=0.0):
     return (picture + noise * torch.randn(height, width, 3, generator=GENERATOR)).clamp(0, 1)
 
 
-@pytest.mark.parametrize("noise", [0.0, 0.03])
-@pytest.mark.parametrize("off", [-9, -4, 0, 4, 9])
-def test_a_map_moves_to_the_pictures_edge(off, noise):
+@pytest.mark.parametrize("cell", [4, 8])
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+@pytest.mark.parametrize("off", [-8, -4, 0, 4, 8])
+def test_a_map_moves_to_the_pictures_edge(off, noise, cell):
     picture = two_colours(96, 50, noise=noise)
-    values = torch.nn.functional.avg_pool2d(blurred_step(96, 50 + off)[None], 4)[0]
-    followed = follow_edges(values, picture, 4)[0]
+    values = torch.nn.functional.avg_pool2d(blurred_step(96, 50 + off)[None], cell)[0]
+    followed = follow_edges(values, picture, cell)[0]
     crossing = (followed >= 0.5).sum(1).float()
-    assert (crossing - 50).abs().max() <= (0 if noise == 0 else 1)
+    assert (crossing - 50).abs().max() <= (0 if noise == 0 else 2)
 
 
 def test_without_an_edge_in_the_picture_a_map_stays_smooth_and_in_place():
@@ -53,7 +55,7 @@ def test_spreading_is_a_mean_over_neighbours_of_like_colour():
     """One round on a picture of two colours: values mix within each colour and hardly across."""
     picture = two_colours(12, 6, height=12).movedim(-1, 0)
     weights = edges._likeness(picture)
-    assert weights.shape == (16, 12, 12)
+    assert weights.shape == (8, 12, 12)
     torch.testing.assert_close(weights.sum(0), torch.ones(12, 12))
     columns = torch.arange(12.0).expand(1, 12, 12)
     across = sum(w * ((n >= 6) != (columns >= 6)) for w, n in zip(weights, edges._neighbours(columns)))

@@ -59,6 +59,15 @@ def test_feathering_a_grey_mask_never_lowers_it_and_widens_its_core():
     assert np.array_equal(feathered(grey, 2.0), grey)  # its own edge is softer
 
 
+def test_each_part_is_feathered_from_its_own_height():
+    mask = np.zeros((9, 60), np.float32)
+    mask[:, 10:15], mask[:, 40:45], mask[:, 25] = 1, 0.8, 0.3
+    soft = feathered(mask, 10.0)[4]
+    np.testing.assert_allclose(soft[15:18], [0.9, 0.8, 0.7], atol=1e-6)
+    np.testing.assert_allclose(soft[45:48], [0.72, 0.64, 0.56], atol=1e-6)
+    assert soft[25] == np.float32(0.3) and soft[27] == 0
+
+
 @pytest.mark.parametrize("mask", RANDOM)
 def test_holes(mask):
     assert np.array_equal(without_holes(float_of(mask)), ndimage.binary_fill_holes(mask))
@@ -80,6 +89,16 @@ def test_parts_under_the_least_area_are_dropped(mask, least):
     sizes = ndimage.sum_labels(mask, labels, range(1, count + 1))
     expected = np.isin(labels, 1 + np.flatnonzero(sizes >= least))
     assert np.array_equal(without_small_parts(float_of(mask), least / mask.size), expected)
+
+
+def test_grey_parts_count_by_their_pixels_of_at_least_a_half():
+    mask = np.zeros((10, 10), np.float32)
+    mask[0:3, 0:3] = 0.9
+    mask[6:9, 2:9] = 0.1  # a haze with one pixel in it
+    mask[7, 7] = 0.6
+    expected = mask.copy()
+    expected[6:] = 0
+    assert np.array_equal(without_small_parts(mask, 0.05), expected)
 
 
 @pytest.mark.parametrize("step", [lambda m: grown(m, 3), lambda m: grown(m, -3), lambda m: feathered(m, 3.0), without_holes])
