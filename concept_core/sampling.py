@@ -20,10 +20,13 @@ KEY = "concept_attention"
 WEIGHED_BY = ("area", "strength", "mask", "mask_strength", "timestep_start", "timestep_end", "uuid")
 
 
-def record_concepts(model, concepts: Concepts, start_percent: float = 0.0, end_percent: float = 1.0, spaces: str = "output"):
+def record_concepts(
+    model, concepts: Concepts, start_percent: float = 0.0, end_percent: float = 1.0, spaces: str = "output", stop_early: bool = False
+):
     """A clone of a ComfyUI MODEL that records `concepts` whenever it samples, and its Recording.
 
-    ValueError for a model family that is not supported, or concepts from a text encoder that does not fit it.
+    stop_early: leave out the blocks after the last one that is heard; the model's output is of no use then. ValueError for a
+    model family that is not supported, or concepts from a text encoder that does not fit it.
     """
     if start_percent >= end_percent:
         raise ValueError(f"start_percent ({start_percent:g}) must be below end_percent ({end_percent:g}).")
@@ -38,7 +41,7 @@ def record_concepts(model, concepts: Concepts, start_percent: float = 0.0, end_p
         default_blocks=family.default_blocks(depth),
         pixels_per_token=family.latent_pixel * family.patch,
     )
-    recorder = Recorder(family, recording, start_percent, end_percent)
+    recorder = Recorder(family, recording, start_percent, end_percent, family.later_blocks(network) if stop_early else [])
     model = model.clone()
     model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, recorder.outer_sample)
     model.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, recorder.predict_noise)
@@ -59,8 +62,8 @@ def check_fit(concepts, family, network):
 class Recorder:
     """Belongs to one patched model: knows the run that is being sampled and the step that is being predicted, if any."""
 
-    def __init__(self, family, recording: Recording, start_percent: float, end_percent: float):
-        self.family, self.recording = family, recording
+    def __init__(self, family, recording: Recording, start_percent: float, end_percent: float, left_out: list):
+        self.family, self.recording, self.left_out = family, recording, left_out
         self.start_percent, self.end_percent = start_percent, end_percent
         self.run = self.guider = self.step = None
         self.heard = False
@@ -155,7 +158,7 @@ class Recorder:
         if call is None or call.run.given_up:
             yield transformer_options
             return
-        yield tap_blocks(transformer_options, stream, call)
+        yield tap_blocks(transformer_options, stream, call, self.left_out)
         with call.spare_the_picture():
             call.close()
 

@@ -10,12 +10,16 @@ from torch import Tensor
 OVERRIDE = "optimized_attention_override"
 
 
-def tap_blocks(transformer_options: dict, stream, call) -> dict:
-    """A copy of `transformer_options` in which every block that the stream names carries it and reports to `call`."""
+def tap_blocks(transformer_options: dict, stream, call, left_out=()) -> dict:
+    """A copy of `transformer_options` in which every block that the stream names carries it and reports to `call`.
+
+    left_out: names of blocks that are not run; what would go in goes on.
+    """
     replacements = transformer_options.get("patches_replace", {})
     blocks = dict(replacements.get("dit", {}))
     for index, name in enumerate(stream.block_names):
         blocks[name] = BlockTap(index, stream, call, blocks.get(name))
+    blocks |= {name: lambda args, extra: args for name in left_out}
     return {**transformer_options, "patches_replace": {**replacements, "dit": blocks}}
 
 

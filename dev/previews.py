@@ -9,11 +9,13 @@ ROWS = {  # workflow: folder of what it saved, and its files from left to right
     "concept_repaint_encode_demo": ("concept_repaint_encode", ["first", "mask", "second", "third"]),
     "concept_cut_out_demo": ("concept_cut_out", ["first", "mask", "other", "composite"]),
     "concept_regional_demo": ("concept_regional", ["first", "mask_1", "mask_2", "second"]),
+    "concept_encode_image_demo": ("concept_encode_image", ["picture", "overlay", "mask"]),
     "concept_segmentation_demo": ("concept_segmentation", ["picture", "segmentation", "mask"]),
 }
 STAND_INS = {  # workflow for a model that is not at hand: demo workflow whose picture stands in, and the model
     "concept_heatmaps_flux_dev": ("concept_heatmaps_demo", "Flux dev"),
     "concept_heatmaps_sd35_large": ("concept_heatmaps_sd3_demo", "SD3.5"),
+    "concept_encode_image_flux": ("concept_encode_image_demo", "Flux"),
     "concept_repaint_flux_dev": ("concept_repaint_soft_demo", "Flux dev"),
     "concept_repaint_flux_fill": ("concept_repaint_encode_demo", "Flux Fill"),
 }

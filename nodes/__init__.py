@@ -1,8 +1,9 @@
-from . import apply, decode, demo_model, encode_concepts, heatmap, locate, maps_files, mask
+from . import apply, decode, demo_model, encode_concepts, encode_image, heatmap, locate, maps_files, mask
 
 NODES = [
     *encode_concepts.NODES,
     *apply.NODES,
+    *encode_image.NODES,
     *decode.NODES,
     *heatmap.NODES,
     *mask.NODES,

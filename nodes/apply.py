@@ -1,7 +1,7 @@
 from comfy_api.latest import io
 
 from ..concept_core.sampling import record_concepts
-from .sockets import CATEGORY, Concepts, Recording
+from .sockets import CATEGORY, SPACES_RECORDED, Concepts, Recording
 
 
 class Apply(io.ComfyNode):
@@ -33,7 +33,7 @@ class Apply(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "spaces",
-                    options=["output", "output + cross-attention", "all"],
+                    options=SPACES_RECORDED,
                     default="output",
                     advanced=True,
                     tooltip="What is recorded. Output is the method and gives the sharpest maps; "

@@ -1,6 +1,7 @@
 from comfy_api.latest import io
 
 from ..demo_model import DEMO_FAMILIES
+from ..demo_model.scene import load_scene
 from .sockets import CATEGORY
 
 
@@ -33,4 +34,20 @@ class DemoModel(io.ComfyNode):
         return io.NodeOutput(*DEMO_FAMILIES[family].load())
 
 
-NODES = [DemoModel]
+class DemoPicture(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ConceptAttentionDemoPicture",
+            display_name="Concept Attention Demo Picture",
+            category=CATEGORY,
+            description="A drawn picture to try Encode Image for Concepts with: a pink star, a yellow circle and a purple heart on sand.",
+            outputs=[io.Image.Output("image", tooltip="256 x 256. The demo models were not trained on it.")],
+        )
+
+    @classmethod
+    def execute(cls):
+        return io.NodeOutput(load_scene())
+
+
+NODES = [DemoModel, DemoPicture]

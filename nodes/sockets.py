@@ -8,6 +8,8 @@ Concepts = io.Custom("CONCEPT_ATTENTION_CONCEPTS")
 Recording = io.Custom("CONCEPT_ATTENTION_RECORDING")
 Maps = io.Custom("CONCEPT_ATTENTION_MAPS")
 
+SPACES_RECORDED = ["output", "output + cross-attention", "all"]
+
 CONCEPT_TOOLTIP = (
     'A concept\'s name; "a + b" joins two into one; a comma parts several, which come one after the other; "*" is all of them. '
     "Those of the background list can be named too. Inpainting nodes want one mask for each picture: one concept, or some joined."

@@ -43,6 +43,15 @@ class Flux1:
         return range(depth - math.ceil(depth / 5), depth)
 
     @staticmethod
+    def later_blocks(network) -> list[tuple[str, int]]:
+        return [("single_block", index) for index in range(len(network.single_blocks))]
+
+    @staticmethod
+    def as_authors_encode(conditioning: dict) -> dict:
+        """Guidance 0, and zeros for the pooled prompt."""
+        return {**conditioning, "guidance": 0.0, "pooled_output": torch.zeros_like(conditioning["pooled_output"])}
+
+    @staticmethod
     def forward_with(recorder):
         """A DIFFUSION_MODEL wrapper: Flux's forward with the concept stream beside it where `recorder` wants one."""
 

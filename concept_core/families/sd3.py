@@ -37,6 +37,14 @@ class SD3:
         return range(depth)
 
     @staticmethod
+    def later_blocks(network) -> list[tuple[str, int]]:
+        return [("double_block", SD3.depth(network))]
+
+    @staticmethod
+    def as_authors_encode(conditioning: dict) -> dict:
+        return conditioning
+
+    @staticmethod
     def forward_with(recorder):
         """An APPLY_MODEL wrapper: MMDiT knows no DIFFUSION_MODEL wrappers."""
 

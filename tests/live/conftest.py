@@ -1,5 +1,6 @@
 import asyncio
 import json
+from functools import cached_property
 
 import pytest
 from comfy_client import Client, to_prompt
@@ -29,7 +30,12 @@ class Live:
 
     def workflow(self, name):
         """An example workflow in API format."""
-        return to_prompt(self.workflow_file(name), self.node_types())
+        return to_prompt(self.workflow_file(name), self.declared)
+
+    @cached_property
+    def declared(self):
+        """node_types(), asked once: lists of files in it may be stale."""
+        return self.node_types()
 
     @staticmethod
     def workflow_file(name):

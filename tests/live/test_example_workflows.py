@@ -20,4 +20,4 @@ def test_the_api_format_is_what_the_interface_makes_of_the_workflow(live, name):
 def test_each_has_a_picture_and_only_nodes_that_there_are(live, name):
     assert (ROOT / "example_workflows" / f"{name}.jpg").is_file()
     used = {node["type"] for node in live.workflow_file(name)["nodes"]}
-    assert used - {"MarkdownNote"} <= set(live.node_types())
+    assert used - {"MarkdownNote"} <= set(live.declared)

@@ -213,7 +213,7 @@ def test_every_node_that_takes_masks_takes_them(live, batch, concept):
     added = consumers([mask, 0], [decode, 0], [sampler, 0], prompt[sampler]["inputs"]["positive"], prompt[decode]["inputs"]["vae"])
     for class_type, inputs in added.items():
         prompt[class_type] = {"class_type": class_type, "inputs": inputs}
-        if live.node_types()[class_type]["output"]:
+        if live.declared[class_type]["output"]:
             prompt[class_type + " shown"] = {"class_type": "PreviewAny", "inputs": {"source": [class_type, 0]}}
     for name in ("MaskToImage", "inverted"):
         prompt[name + " saved"] = {"class_type": "SaveImage", "inputs": {"images": [name, 0], "filename_prefix": f"consumers/{name}"}}

@@ -1,0 +1,66 @@
+from comfy.utils import ProgressBar
+from comfy_api.latest import io
+
+from ..concept_core.encoding import encode_image
+from .sockets import CATEGORY, SPACES_RECORDED, Concepts, Recording
+
+
+class EncodeImage(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ConceptAttentionEncodeImage",
+            display_name="Encode Image for Concepts",
+            category=CATEGORY,
+            description="Where is it in this picture? Shows any picture to the model once, with some noise, and records the concepts.",
+            search_aliases=["zero-shot segmentation", "segment photo", "image to heatmap"],
+            inputs=[
+                io.Model.Input("model", tooltip="A Flux 1 model (dev, schnell, Krea, Kontext), SD3 or SD3.5."),
+                Concepts.Input("concepts", tooltip="From Encode Concepts."),
+                io.Conditioning.Input("positive", tooltip="A prompt that describes the picture, or an empty one."),
+                io.Latent.Input("latent", tooltip="The picture, from VAE Encode with the model's own VAE. Decode takes the same latent."),
+                io.Float.Input(
+                    "noise",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="How much noise is laid over the picture, as a part of the model's schedule: 0 none, 1 nothing but noise.",
+                ),
+                io.Int.Input(
+                    "samples", default=1, min=1, max=64, tooltip="How many draws of noise are averaged. Each costs one pass of the model."
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=io.ControlAfterGenerate.fixed,
+                    tooltip="Of the first draw; the next ones count up.",
+                ),
+                io.Combo.Input(
+                    "spaces",
+                    options=SPACES_RECORDED,
+                    default="output",
+                    advanced=True,
+                    tooltip="What is recorded. Output is the method and gives the sharpest maps; "
+                    "cross-attention and value are for comparison.",
+                ),
+                io.Boolean.Input(
+                    "as_authors",
+                    default=False,
+                    advanced=True,
+                    tooltip="Flux: with guidance 0 and without the pooled prompt, as the authors' code encodes pictures.",
+                ),
+            ],
+            outputs=[Recording.Output("recording", tooltip="For Decode Concept Maps, together with the same latent.")],
+        )
+
+    @classmethod
+    def execute(cls, model, concepts, positive, latent, noise, samples, seed, spaces, as_authors):
+        progress = ProgressBar(samples)
+        choices = (noise, samples, seed, spaces, as_authors)
+        return io.NodeOutput(encode_image(model, concepts, positive, latent["samples"], *choices, progress=lambda: progress.update(1)))
+
+
+NODES = [EncodeImage]
