@@ -1,4 +1,4 @@
-from . import apply, decode, demo_model, encode_concepts, encode_image, heatmap, locate, maps_files, mask
+from . import apply, decode, demo_model, encode_concepts, encode_image, heatmap, locate, maps_files, mask, recording_files
 
 NODES = [
     *encode_concepts.NODES,
@@ -9,5 +9,6 @@ NODES = [
     *mask.NODES,
     *locate.NODES,
     *maps_files.NODES,
+    *recording_files.NODES,
     *demo_model.NODES,
 ]

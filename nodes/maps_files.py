@@ -1,13 +1,8 @@
-import os
-from pathlib import Path
-
-import folder_paths
 from comfy_api.latest import io, ui
 
 from ..concept_core.storage import load_maps, save_maps
+from .files import fingerprint, is_loadable, listed, new_file, path_of
 from .sockets import CATEGORY, Maps
-
-OUTPUT = " [output]"
 
 
 class SaveMaps(io.ComfyNode):
@@ -31,10 +26,9 @@ class SaveMaps(io.ComfyNode):
 
     @classmethod
     def execute(cls, maps, filename_prefix):
-        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(filename_prefix, folder_paths.get_output_directory())
-        file = f"{name}_{counter:05}_.safetensors"
-        save_maps(maps, Path(folder, file))
-        return io.NodeOutput(ui=ui.PreviewText(os.path.join(subfolder, file)))
+        path, shown = new_file(filename_prefix)
+        save_maps(maps, path)
+        return io.NodeOutput(ui=ui.PreviewText(shown))
 
 
 class LoadMaps(io.ComfyNode):
@@ -48,7 +42,7 @@ class LoadMaps(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=maps_files(),
+                    options=listed(),
                     tooltip="Files in the input folder and one folder below, and in the output folder where marked so.",
                 )
             ],
@@ -57,40 +51,15 @@ class LoadMaps(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file):
-        try:
-            load_maps(maps_path(file))
-        except ValueError as error:
-            return str(error)
-        return True
+        return is_loadable(file, load_maps)
 
     @classmethod
     def fingerprint_inputs(cls, file):
-        state = maps_path(file).stat()
-        return f"{state.st_mtime_ns} {state.st_size}"
+        return fingerprint(file)
 
     @classmethod
     def execute(cls, file):
-        return io.NodeOutput(load_maps(maps_path(file)))
-
-
-def maps_files() -> list[str]:
-    """Names in the input and output folders and one folder below: this is asked often, and output folders grow large."""
-    folders = {"": Path(folder_paths.get_input_directory()), OUTPUT: Path(folder_paths.get_output_directory())}
-    patterns = ("*.safetensors", "*/*.safetensors")
-    files = [(path, folder, mark) for mark, folder in folders.items() for pattern in patterns for path in sorted(folder.glob(pattern))]
-    return [path.relative_to(folder).as_posix() + mark for path, folder, mark in files]
-
-
-def maps_path(file: str) -> Path:
-    """The file that a name in the list stands for; ValueError if it is missing or not within its folder."""
-    in_output = file.endswith(OUTPUT)
-    folder = Path(folder_paths.get_output_directory() if in_output else folder_paths.get_input_directory()).resolve()
-    path = (folder / file.removesuffix(OUTPUT)).resolve()
-    if not path.is_relative_to(folder):
-        raise ValueError(f"{file} lies outside the {folder.name} folder: copy it into that folder and choose it from the list.")
-    if not path.is_file():
-        raise ValueError(f"There is no {file}: choose a file from the list, or press R to refresh it.")
-    return path
+        return io.NodeOutput(load_maps(path_of(file)))
 
 
 NODES = [SaveMaps, LoadMaps]

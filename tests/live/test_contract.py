@@ -16,7 +16,7 @@ def contract_of(node_type):
     for group in ("required", "optional"):
         for name, (kind, *options) in node_type["input"].get(group, {}).items():
             about = {key: options[0][key] for key in KEPT if options and key in options[0]}
-            if node_type["name"] == "ConceptAttentionLoadMaps":
+            if node_type["name"] in ("ConceptAttentionLoadMaps", "ConceptAttentionLoadRecording"):
                 del about["options"]  # the files there are
             inputs.append({"name": name, "type": kind, "optional": group == "optional", **about})
     outputs = [{"name": name, "type": kind} for name, kind in zip(node_type["output_name"], node_type["output"])]

@@ -3,7 +3,8 @@ import json
 import pytest
 import torch
 from concept_attention.concept_core.maps import Maps
-from concept_attention.concept_core.storage import FORMAT, load_maps, save_maps
+from concept_attention.concept_core.storage import MAPS as FORMAT
+from concept_attention.concept_core.storage import load_maps, save_maps
 from safetensors import safe_open
 from safetensors.torch import save_file
 
