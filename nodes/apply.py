@@ -1,7 +1,7 @@
 from comfy_api.latest import io
 
 from ..concept_core.sampling import record_concepts
-from .sockets import CATEGORY, SPACES_RECORDED, Concepts, Recording
+from .sockets import CATEGORY, Concepts, Recording, spaces_input
 
 
 class Apply(io.ComfyNode):
@@ -31,14 +31,7 @@ class Apply(io.ComfyNode):
                     step=0.001,
                     tooltip="Where in the sampling schedule recording ends. Nothing is computed after it.",
                 ),
-                io.Combo.Input(
-                    "spaces",
-                    options=SPACES_RECORDED,
-                    default="output",
-                    advanced=True,
-                    tooltip="What is recorded. Output is the method and gives the sharpest maps; "
-                    "cross-attention and value are for comparison.",
-                ),
+                spaces_input(),
             ],
             outputs=[
                 io.Model.Output("model", tooltip="The model that records: connect it to the sampler or guider."),

@@ -2,7 +2,7 @@ from comfy.utils import ProgressBar
 from comfy_api.latest import io
 
 from ..concept_core.encoding import encode_image
-from .sockets import CATEGORY, SPACES_RECORDED, Concepts, Recording
+from .sockets import CATEGORY, Concepts, Recording, spaces_input
 
 
 class EncodeImage(io.ComfyNode):
@@ -38,14 +38,7 @@ class EncodeImage(io.ComfyNode):
                     control_after_generate=io.ControlAfterGenerate.fixed,
                     tooltip="Of the first draw; the next ones count up.",
                 ),
-                io.Combo.Input(
-                    "spaces",
-                    options=SPACES_RECORDED,
-                    default="output",
-                    advanced=True,
-                    tooltip="What is recorded. Output is the method and gives the sharpest maps; "
-                    "cross-attention and value are for comparison.",
-                ),
+                spaces_input(),
                 io.Boolean.Input(
                     "as_authors",
                     default=False,
