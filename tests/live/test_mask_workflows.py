@@ -19,12 +19,10 @@ def run(live):
     """Queue an example workflow, with nodes added, and give (prompt, result, pictures by file name)."""
     done = {}
 
-    def run(name, added=None, **changed):
-        key = (name, str(added), str(changed))
+    def run(name, added=None):
+        key = (name, str(added))
         if key not in done:
             prompt = live.workflow(name) | (added or {})
-            for class_type, inputs in changed.items():
-                prompt[nodes(prompt, class_type)[0]]["inputs"] |= inputs
             result = live.queue(prompt)
             done[key] = prompt, result, pictures(live, result, prompt)
         return done[key]
