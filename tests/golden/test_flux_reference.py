@@ -45,7 +45,7 @@ def heard(golden):
 def test_the_model_is_the_same(golden, heard):
     for step, denoised in enumerate(heard[2]):
         velocity = (golden["x"] - denoised) / SIGMAS[step]
-        assert (velocity - golden[f"velocity_{step}"]).abs().max() < 1e-5
+        torch.testing.assert_close(velocity, golden[f"velocity_{step}"], rtol=1e-4, atol=1e-4)
 
 
 def test_concept_outputs(golden, heard):
@@ -69,4 +69,5 @@ def test_maps(golden, heard, softmax, name):
     recording, samples = heard[:2]
     maps = decode(recording, samples, blocks="all", softmax=softmax)
     assert maps.values.shape == (1, 3, *GRID)
-    assert (maps.values - golden[name]).abs().max() < 1e-4
+    # Raw scores reach 90: between processors float32 differs by some 3e-6 of that.
+    torch.testing.assert_close(maps.values, golden[name], rtol=0 if softmax else 1e-5, atol=1e-4)
