@@ -11,6 +11,7 @@ from .concepts import Concepts
 from .families import family_of
 from .recording import Recording
 from .sampling import record_concepts
+from .taps import ATTENDS_TO
 
 
 @torch.no_grad()
@@ -24,27 +25,30 @@ def encode_image(
     seed: int = 0,
     spaces: str = "output",
     as_authors: bool = False,
+    keep_vectors: str = "",
+    attends_to: tuple[str, ...] = ATTENDS_TO,
     progress: Callable[[], None] = lambda: None,
 ) -> Recording:
     """A Recording with one step per draw of noise, to be decoded with the same latent.
 
     latent: [B, channels, h, w], as a VAE encodes pictures. noise: 0..1, where in the model's own schedule, shift included, the
     picture is shown to it: 0 is clean, 1 is noise alone. samples: how many draws of noise; draw i has seed + i. as_authors:
-    change the conditioning as the authors' code does. progress is called after each draw. ValueError for a latent that is not
-    the model's or holds NaN, a noise level out of range, and as record_concepts.
+    change the conditioning as the authors' code does. keep_vectors, attends_to: as record_concepts has them. progress is called
+    after each draw. ValueError for a latent that is not the model's or holds NaN, a noise level out of range, and as
+    record_concepts.
     """
     if not 0 <= noise <= 1:
         raise ValueError(f"noise must lie in 0..1, it is {noise:g}.")
-    recorded, recording = record_concepts(model, concepts, spaces=spaces, stop_early=True)
+    options = {"spaces": spaces, "keep_vectors": keep_vectors, "attends_to": attends_to}
+    recorded, recording = record_concepts(model, concepts, **options, stop_early=True)
     check_latent(model, latent)
     if as_authors:
-        positive = [[context, family_of(model).as_authors_encode(options)] for context, options in positive]
+        positive = [[context, family_of(model).as_authors_encode(about)] for context, about in positive]
     sigma = recorded.get_model_object("model_sampling").percent_to_sigma(1 - noise)
     guider = CFGGuider(recorded)
     guider.set_conds(positive, [])
     guider.set_cfg(1.0)
-    show = ShowOnce(range(seed, seed + samples), progress)
-    guider.sample(torch.zeros_like(latent), latent, show, torch.tensor([sigma, 0.0]), disable_pbar=True, seed=seed)
+    guider.sample(torch.zeros_like(latent), latent, ShowOnce(seed, progress), one_by_one(sigma, samples), disable_pbar=True, seed=seed)
     recording.runs[-1].latents.append(latent.detach().cpu().clone())
     return recording
 
@@ -59,18 +63,24 @@ def check_latent(model, latent: Tensor):
         raise ValueError("latent: there is NaN or infinity in it. Encode the picture in float32 (--fp32-vae), or with another VAE.")
 
 
-class ShowOnce(Sampler):
-    """A sampler that calls the model once for each draw of noise, at the first sigma, and gives the latent back as it was."""
+def one_by_one(sigma: float, samples: int) -> Tensor:
+    """A sigma for each draw, next to one another since steps are told apart by theirs, and the 0 that ends a schedule."""
+    sigmas = [torch.tensor(float(sigma))]
+    while len(sigmas) < samples:
+        sigmas.append(torch.nextafter(sigmas[-1], torch.tensor(2.0)))
+    return torch.stack([*sigmas, torch.tensor(0.0)])
 
-    def __init__(self, seeds: range, progress: Callable[[], None]):
-        self.seeds, self.progress = seeds, progress
+
+class ShowOnce(Sampler):
+    """A sampler that calls the model once at each sigma, with a new draw of noise, and gives the latent back as it was."""
+
+    def __init__(self, seed: int, progress: Callable[[], None]):
+        self.seed, self.progress = seed, progress
 
     def sample(self, guider, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False):
-        sigma, two = sigmas[0], sigmas.new_tensor(2.0)
-        for seed in self.seeds:
-            drawn = prepare_noise(latent_image.cpu(), seed).to(latent_image)
+        for draw, sigma in enumerate(sigmas[:-1]):
+            drawn = prepare_noise(latent_image.cpu(), self.seed + draw).to(latent_image)
             x = guider.inner_model.model_sampling.noise_scaling(sigma, drawn, latent_image)
             guider(x, sigma.expand(len(x)), **extra_args)
             self.progress()
-            sigma = torch.nextafter(sigma, two)  # steps are told apart by their sigma, and each draw is one
         return latent_image

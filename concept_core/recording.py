@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from .concepts import Concepts
+from .vectors import Vectors
 
 MAX_RUNS = 8
 MAX_BYTES = 1 << 30
-MAX_RUN_BYTES = 4 << 30
+MAX_RUN_BYTES = MAX_VECTOR_BYTES = 4 << 30
 
 
 @dataclass
@@ -20,6 +21,7 @@ class Run:
 
     size: height and width of the latent. grid: rows and columns of image tokens. image_size: height and width in pixels.
     steps: sigma → space → scores [blocks, B, C, N], the mean over the model's calls at that sigma.
+    vectors: those to keep, of every call. vectors_gone: whether they had to make room for newer ones.
     latents: what the sampler gave out, [B, channels, h, w]; a run belongs to these and to no other.
     given_up: why recording ended before the sampling, if it did; then nothing of the run is kept but its latents.
     missed: why steps were not recorded, where some were not.
@@ -32,6 +34,8 @@ class Run:
     percent_to_sigma: Callable[[float], float]
     steps: dict[float, dict[str, Tensor]] = field(default_factory=dict)
     calls: dict[float, int] = field(default_factory=dict)
+    vectors: list[Vectors] = field(default_factory=list)
+    vectors_gone: bool = False
     latents: list[Tensor] = field(default_factory=list)
     given_up: str = ""
     missed: str = ""
@@ -41,11 +45,14 @@ class Run:
             logging.warning("Concept Attention: %s. The picture goes on without its maps.", reason)
         self.given_up = reason
         self.steps.clear()
+        self.vectors.clear()
 
-    def add(self, sigma: float, scores: dict[str, Tensor] | None):
-        """Scores at one sigma; None where they could not be heard."""
+    def add(self, sigma: float, scores: dict[str, Tensor] | None, vectors: Vectors | None = None):
+        """Scores at one sigma, None where they could not be heard; and the vectors that they come from, if they are to be kept."""
         if scores is None or self.given_up:
             return
+        if vectors is not None:
+            self.vectors.append(vectors)
         count = self.calls[sigma] = self.calls.get(sigma, 0) + 1
         if count == 1:
             self.steps[sigma] = scores
@@ -79,13 +86,22 @@ class Run:
 
     @property
     def bytes(self) -> int:
+        """Of all but the vectors."""
         tensors = [t for step in self.steps.values() for t in step.values()] + self.latents
         return sum(t.nbytes for t in tensors)
+
+    def let_vectors_go(self):
+        self.vectors_gone = self.vectors_gone or bool(self.vectors)
+        self.vectors.clear()
 
 
 @dataclass
 class Recording:
-    """The runs of one patched model, the newest last; the oldest are let go beyond MAX_RUNS or MAX_BYTES."""
+    """The runs of one patched model, the newest last; the oldest are let go beyond MAX_RUNS or MAX_BYTES.
+
+    attends_to: what the concepts attended to. kept_blocks: those whose output vectors are kept too.
+    normalises_concepts: whether a concept's vectors are scaled to length 1 before the dot product.
+    """
 
     concepts: Concepts
     spaces: tuple[str, ...]
@@ -93,11 +109,17 @@ class Recording:
     default_blocks: range
     pixels_per_token: int
     runs: list[Run] = field(default_factory=list)
+    normalises_concepts: bool = False
+    attends_to: tuple[str, ...] = ("concepts", "image")
+    kept_blocks: tuple[int, ...] = ()
 
     def keep(self, run: Run):
         self.runs.append(run)
         while len(self.runs) > MAX_RUNS or (len(self.runs) > 1 and sum(r.bytes for r in self.runs) > MAX_BYTES):
             del self.runs[0]
+        for older in self.runs[:-1]:
+            if sum(vectors.bytes for run in self.runs for vectors in run.vectors) > MAX_VECTOR_BYTES:
+                older.let_vectors_go()
         if run.bytes > MAX_BYTES:
             logging.warning(
                 "Concept Attention keeps %.1f GB of scores for one sampling: record fewer steps, spaces or concepts.", run.bytes / 1e9

@@ -1,32 +1,43 @@
-"""The one module that hooks ComfyUI's sampler: it opens a run for every sampling and records the model's calls in it."""
+"""Hooks ComfyUI's sampler: opens a run for every sampling and records the model's calls in it."""
 
+import math
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import torch
-from comfy.model_management import discard_cuda_async_error
 from comfy.patcher_extension import WrappersMP
 from comfy.samplers import get_area_and_mult
-from torch import Tensor
 
+from .blocks import parse_blocks
+from .calls import Call, Step
 from .concepts import Concepts
 from .families import family_of
-from .parts import Part, average, is_whole, token_grid
+from .memory import make_room, spare_the_picture
+from .parts import Part, token_grid
 from .recording import Recording, Run
-from .scores import SPACES, cross_scores, value_scores
-from .taps import tap_blocks
+from .scores import SPACES
+from .taps import ATTENDS_TO, tap_blocks
+from .vectors import BYTES
 
 KEY = "concept_attention"
 WEIGHED_BY = ("area", "strength", "mask", "mask_strength", "timestep_start", "timestep_end", "uuid")
 
 
 def record_concepts(
-    model, concepts: Concepts, start_percent: float = 0.0, end_percent: float = 1.0, spaces: str = "output", stop_early: bool = False
+    model,
+    concepts: Concepts,
+    start_percent: float = 0.0,
+    end_percent: float = 1.0,
+    spaces: str = "output",
+    keep_vectors: str = "",
+    stop_early: bool = False,
+    attends_to: tuple[str, ...] = ATTENDS_TO,
 ):
     """A clone of a ComfyUI MODEL that records `concepts` whenever it samples, and its Recording.
 
-    stop_early: leave out the blocks after the last one that is heard; the model's output is of no use then. ValueError for a
-    model family that is not supported, or concepts from a text encoder that does not fit it.
+    keep_vectors: blocks, as parse_blocks reads them, whose output vectors are kept too; "" for none. stop_early: leave out the
+    blocks after the last one that is heard; the model's output is of no use then. attends_to: for the paper's ablation, what
+    the concepts attend to, as in taps.attend. ValueError for a model family that is not supported, or concepts from a text
+    encoder that does not fit it.
     """
     if start_percent >= end_percent:
         raise ValueError(f"start_percent ({start_percent:g}) must be below end_percent ({end_percent:g}).")
@@ -34,12 +45,16 @@ def record_concepts(
     network = model.get_model_object("diffusion_model")
     check_fit(concepts, family, network)
     depth = family.depth(network)
+    default_blocks = family.default_blocks(depth)
     recording = Recording(
         concepts=concepts,
         spaces=SPACES if spaces == "all" else tuple(spaces.split(" + ")),
         depth=depth,
-        default_blocks=family.default_blocks(depth),
+        default_blocks=default_blocks,
         pixels_per_token=family.latent_pixel * family.patch,
+        normalises_concepts=family.normalises_concepts,
+        attends_to=attends_to,
+        kept_blocks=tuple(parse_blocks(keep_vectors, depth, default_blocks, "keep_vectors")) if keep_vectors.strip() else (),
     )
     recorder = Recorder(family, recording, start_percent, end_percent, family.later_blocks(network) if stop_early else [])
     model = model.clone()
@@ -74,6 +89,8 @@ class Recorder:
         self.guider, self.step = executor.class_obj, None
         patcher = self.guider.model_patcher
         self.run = run = self.new_run(noise, patcher.get_model_object("model_sampling"))
+        if self.recording.kept_blocks:
+            make_room(self.recording, self.bytes_of_vectors(run, sigmas, patcher.get_model_object("diffusion_model")))
         last_denoised = None
 
         def keep_denoised(step, denoised, x, total_steps):
@@ -96,6 +113,12 @@ class Recorder:
         size, pixel = tuple(noise.shape[-2:]), self.family.latent_pixel
         return Run(len(noise), size, self.grid(noise), (size[0] * pixel, size[1] * pixel), model_sampling.percent_to_sigma)
 
+    def bytes_of_vectors(self, run: Run, sigmas, network) -> int:
+        """About how many bytes of vectors a sampling keeps: samplers that call the model twice a step keep up to twice as many."""
+        steps = sum(run.is_within(float(sigma), self.start_percent, self.end_percent) for sigma in sigmas[:-1])
+        tokens = math.prod(run.grid) + len(self.recording.concepts.embeddings)
+        return steps * len(self.recording.kept_blocks) * run.batch * tokens * self.family.width(network) * BYTES
+
     def grid(self, latent) -> tuple[int, int]:
         return token_grid(latent.shape[-2:], self.family.patch)
 
@@ -114,7 +137,7 @@ class Recorder:
             out = executor(model, conds, x_in, timestep, model_options)
             if self.step is not None:
                 with spare_the_picture(self.run):
-                    self.run.add(self.step.sigma, self.step.scores(self.family.patch))
+                    self.run.add(self.step.sigma, self.step.scores(self.family.patch), self.step.vectors)
         finally:
             self.step = None
         return out
@@ -133,7 +156,13 @@ class Recorder:
         if len(x_in) != self.run.batch or tuple(x_in.shape[-2:]) != self.run.size:
             raise part_of_the_picture(x_in)
         self.heard = True
-        return Step(sigma, index, parts_of(conds[index], x_in, timestep), self.run.size)
+        step = Step(sigma, index, parts_of(conds[index], x_in, timestep), self.run.size)
+        if self.recording.kept_blocks and not step.is_whole():
+            raise ValueError(
+                "keep_vectors is for one positive prompt over the whole picture, and here are several, or one for a part of it. "
+                "Leave keep_vectors of the Apply node empty, or give the sampler one prompt."
+            )
+        return step
 
     def positive_index(self, conds):
         """Where in the guider's list of conditionings its positive one is: not every guider puts it first."""
@@ -174,7 +203,7 @@ class Recorder:
         size = step.parts[chunks[0][1]].size
         if tuple(x.shape[-2:]) != size or len(x) != len(transformer_options["uuids"]) * self.run.batch:
             raise part_of_the_picture(x)
-        return Call(self.family, self.recording, self.run, step, chunks, token_grid(size, self.family.patch), x.device)
+        return Call(self.recording, self.run, step, chunks, token_grid(size, self.family.patch), x.device)
 
 
 def uuids(conditionings):
@@ -208,115 +237,3 @@ def parts_of(conditionings, x_in, timestep) -> dict:
         if weight.any():
             parts |= {uuid: Part(0, 0, weight) for uuid in left_over}
     return parts
-
-
-@dataclass
-class Step:
-    """One pass over all conditionings at one sigma.
-
-    index: of the positive conditionings among all. parts: uuid → Part, for those that are active.
-    size: height and width of the latent. pieces: uuid → space → scores [blocks, B, C, n] of a conditioning's part.
-    """
-
-    sigma: float
-    index: int
-    parts: dict
-    size: tuple[int, int]
-    pieces: dict = field(default_factory=dict)
-
-    def scores(self, patch: int) -> dict[str, Tensor] | None:
-        """space → scores [blocks, B, C, N] of the whole picture; None unless every part was heard."""
-        if not self.parts or self.pieces.keys() != self.parts.keys():
-            return None
-        heard = [(self.parts[uuid], piece) for uuid, piece in self.pieces.items()]
-        if len(heard) == 1 and is_whole(heard[0][0], self.size):
-            return heard[0][1]
-        return {space: average([(part, piece[space]) for part, piece in heard], self.size, patch) for space in heard[0][1]}
-
-
-class Call:
-    """One call of the model: scores of its positive rows, block by block.
-
-    chunks: (number, uuid) of the positive chunks in the model batch, which is chunk by chunk, picture by picture within.
-    image_tokens: how many tokens the picture, or its part, has.
-    broken: set where a block gave no attention, after which nothing of the call is kept.
-    """
-
-    def __init__(self, family, recording: Recording, run: Run, step: Step, chunks, grid, device):
-        self.family, self.recording, self.run, self.step, self.chunks = family, recording, run, step, chunks
-        self.rows = rows_of([chunk for chunk, _ in chunks], run.batch, device)
-        self.image_tokens = grid[0] * grid[1]
-        self.device, self.token_share = device, recording.concepts.token_share.to(device)
-        self.broken = False
-        self.blocks: list[dict] = []
-
-    def embeddings(self, dtype) -> Tensor:
-        """[recorded rows, T, width]"""
-        return self.recording.concepts.embeddings.to(self.device, dtype).expand(len(self.chunks) * self.run.batch, -1, -1)
-
-    def wants(self, space: str) -> bool:
-        return space in self.recording.spaces
-
-    def take(self, x):
-        """The recorded rows of what has one row for all or one for each."""
-        return x if x is None or len(x) == 1 else x[self.rows]
-
-    def break_off(self, reason: str):
-        self.broken = True
-        self.blocks.clear()
-        self.run.missed = reason
-
-    @contextmanager
-    def spare_the_picture(self):
-        with spare_the_picture(self.run):
-            yield
-        self.broken = self.broken or bool(self.run.given_up)
-
-    def record(self, attended, image_out, concept_k, image_q, concept_v, image_v):
-        scores = {"output": self.family.output_scores(self.token_share, attended, image_out)}
-        if self.wants("cross-attention"):
-            scores |= cross_scores(self.token_share, concept_k, image_q)
-        if self.wants("value"):
-            scores["value"] = value_scores(self.token_share, concept_v, image_v)
-        self.blocks.append(scores)
-
-    def close(self):
-        """Hand the scores [blocks, B, C, n] of every chunk to the step, if the call is whole."""
-        if self.broken:
-            return
-        if len(self.blocks) != self.recording.depth:
-            self.break_off("the model's blocks were skipped or run otherwise, by a cache or by another patch: take that out of the model")
-            return
-        for space in self.blocks[0]:
-            scores = torch.stack([block[space].cpu() for block in self.blocks])
-            for (_, uuid), chunk in zip(self.chunks, scores.unflatten(1, (-1, self.run.batch)).unbind(1)):
-                self.step.pieces.setdefault(uuid, {})[space] = chunk
-
-
-@contextmanager
-def spare_the_picture(run: Run):
-    """Out of memory in here ends the run's recording, not its sampling; Decode tells."""
-    try:
-        yield
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        run.give_up("memory ran out while recording")
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """CUDA has a class for it; CPUs and Apple's GPUs say it in a RuntimeError, each in its own words."""
-    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)):
-        return True
-    if isinstance(error, getattr(torch, "AcceleratorError", ())):
-        discard_cuda_async_error()  # or the next kernel of the picture raises it again
-    words = ("out of memory", "not enough memory", "can't allocate memory")
-    return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in words)
-
-
-def rows_of(chunks: list[int], batch: int, device):
-    """Index of some chunks' rows in a model batch."""
-    first, last = chunks[0], chunks[-1]
-    if chunks == list(range(first, last + 1)):
-        return slice(first * batch, (last + 1) * batch)
-    return torch.cat([torch.arange(chunk * batch, (chunk + 1) * batch, device=device) for chunk in chunks])

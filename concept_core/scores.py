@@ -8,15 +8,14 @@ SPACES = ("output", "cross-attention", "value")
 CROSS_SHARE = "cross-attention, softmax per head"
 
 
-def output_scores(token_share: Tensor, attended: Tensor, image_out: Tensor) -> Tensor:
-    """[B, C, N]: o_c · o_x, the mean over a concept's tokens. attended [B, T, D], image_out [B, N, D], token_share [C, T]."""
-    concept_out = einsum("ct,btd->bcd", token_share, attended.float())
+def output_scores(token_share: Tensor, attended: Tensor, image_out: Tensor, normalise: bool = False) -> Tensor:
+    """[B, C, N]: o_c · o_x, the mean over a concept's tokens. attended [B, T, D], image_out [B, N, D], token_share [C, T].
+
+    normalise: scale each concept token's vector to length 1 before.
+    """
+    attended = normalize(attended.float(), dim=-1) if normalise else attended.float()
+    concept_out = einsum("ct,btd->bcd", token_share, attended)
     return concept_out @ image_out.float().transpose(1, 2)
-
-
-def normalised_output_scores(token_share: Tensor, attended: Tensor, image_out: Tensor) -> Tensor:
-    """[B, C, N]: as `output_scores`, with each concept token's vector scaled to length 1 before."""
-    return output_scores(token_share, normalize(attended.float(), dim=-1), image_out)
 
 
 def cross_scores(token_share: Tensor, concept_k: Tensor, image_q: Tensor) -> dict[str, Tensor]:

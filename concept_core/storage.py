@@ -11,12 +11,14 @@ from torch import Tensor
 
 from .concepts import Concepts
 from .maps import Maps
+from .memory import free_on_host
 from .recording import Recording, Run
+from .vectors import Vectors
 
 MAPS, RECORDING = "concept_attention.maps", "concept_attention.recording"
 OF_MAPS = ("names", "shown", "shares", "image_size", "pixels_per_token")
 OF_RUN = ("size", "grid", "image_size", "missed")
-OF_RECORDING = ("spaces", "depth", "pixels_per_token")
+OF_RECORDING = ("spaces", "depth", "pixels_per_token", "normalises_concepts", "attends_to", "kept_blocks")
 NO_RECORDING = "recording: choose a file that Save Concept Recording has written."
 PERCENTS = np.arange(1001) / 1000  # the steps of the widgets
 
@@ -37,8 +39,9 @@ def save_recording(recording: Recording, samples: Tensor, path: Path):
     """The run that made these samples [B, channels, h, w], for their pictures.
 
     `scores.<space>` [steps, blocks, B, C, N] float32, `sigmas` [steps], highest first, `schedule` [1001], the sigma at each
-    thousandth of the schedule, and `samples`; names, grid and sizes in the metadata. ValueError if there is no such run, or
-    nothing is recorded in it.
+    thousandth of the schedule, `token_share` [C, T] and `samples`; names, grid and sizes in the metadata. Where vectors were
+    kept, `concept_vectors` [calls, blocks, B, T, D], `image_vectors` [calls, blocks, B, N, D] in 16 bit and `vector_sigmas`
+    [calls]. ValueError if there is no such run, nothing is recorded in it, or its vectors had to go.
     """
     run, rows = recording.run_of(samples)
     if run.given_up or not run.steps:
@@ -49,10 +52,30 @@ def save_recording(recording: Recording, samples: Tensor, path: Path):
     tensors["schedule"] = torch.tensor([float(run.percent_to_sigma(percent)) for percent in PERCENTS], dtype=torch.float64)
     tensors["samples"] = samples.detach().cpu().contiguous()
     concepts = recording.concepts
+    tensors["token_share"] = concepts.token_share.contiguous()
+    tensors |= _vectors_to_save(run, rows)
     about = {field: getattr(recording, field) for field in OF_RECORDING} | {field: getattr(run, field) for field in OF_RUN}
     about |= {"names": concepts.names, "shown": concepts.shown, "encoder": concepts.encoder}
     about["default_blocks"] = (recording.default_blocks.start, recording.default_blocks.stop)
     save_file(tensors, path, metadata={RECORDING: json.dumps(about)})
+
+
+def _vectors_to_save(run, rows):
+    if run.vectors_gone:
+        raise ValueError(
+            "The vectors of this sampling had to make room for a newer one's. Save one sampling before the next, keep fewer blocks, "
+            "or save without vectors: leave keep_vectors of the Apply node empty and sample again."
+        )
+    if not run.vectors:
+        return {}
+    needed, free = 2 * sum(vectors.bytes for vectors in run.vectors), free_on_host()
+    if needed > free:
+        raise ValueError(f"Writing the vectors takes {needed / 1e9:.1f} GB of RAM, and {free / 1e9:.1f} GB are free: make room.")
+    return {
+        "concept_vectors": torch.stack([vectors.concepts[:, rows] for vectors in run.vectors]),
+        "image_vectors": torch.stack([vectors.image[:, rows] for vectors in run.vectors]),
+        "vector_sigmas": torch.tensor([vectors.sigma for vectors in run.vectors], dtype=torch.float64),
+    }
 
 
 def load_recording(path: Path) -> tuple[Recording, Tensor]:
@@ -77,11 +100,15 @@ def _recording(about, tensors):
     spaces = [name for name in tensors if name.startswith("scores.")]
     for index, sigma in enumerate(tensors["sigmas"].tolist()):
         run.add(sigma, {space.removeprefix("scores."): tensors[space][index] for space in spaces})
+    if "vector_sigmas" in tensors:
+        kept = zip(tensors["vector_sigmas"].tolist(), tensors["concept_vectors"], tensors["image_vectors"])
+        run.vectors.extend(Vectors(*vectors) for vectors in kept)
+    share = tensors.get("token_share", torch.zeros(0, 0))
     return Recording(
-        concepts=Concepts(tuple(about["names"]), about["shown"], about["encoder"], torch.zeros(0, 0), torch.zeros(0, 0)),
+        concepts=Concepts(tuple(about["names"]), about["shown"], about["encoder"], torch.zeros(0, 0), share),
         default_blocks=range(*about["default_blocks"]),
         runs=[run],
-        **{field: _tuples(about[field]) for field in OF_RECORDING},
+        **{field: _tuples(about[field]) for field in OF_RECORDING if field in about},
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 OVERRIDE = "optimized_attention_override"
+ATTENDS_TO = ("concepts", "image")
 
 
 def tap_blocks(transformer_options: dict, stream, call, left_out=()) -> dict:
@@ -72,7 +73,7 @@ class BlockTap:
             self.stream.begin(q.dtype)
         concept_q, concept_k, concept_v = self.stream.enter(self.index, self.args)
         image_k, image_v = self.of_image(k), self.of_image(v)
-        attended = attend(concept_q, concept_k, concept_v, image_k, image_v)
+        attended = attend(concept_q, concept_k, concept_v, image_k, image_v, self.call.recording.attends_to)
         image_out = self.call.take(out)[:, self.image_start :][:, : self.call.image_tokens]
         image_q = self.stream.image_queries(self.of_image(q), self.args) if self.call.wants("cross-attention") else None
         self.call.record(attended, image_out, concept_k, image_q, concept_v, image_v)
@@ -88,10 +89,14 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
     return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
 
 
-def attend(concept_q: Tensor, concept_k: Tensor, concept_v: Tensor, image_k: Tensor, image_v: Tensor) -> Tensor:
+def attend(concept_q: Tensor, concept_k: Tensor, concept_v: Tensor, image_k: Tensor, image_v: Tensor, attends_to=ATTENDS_TO) -> Tensor:
     """[B, T, heads · d]: softmax(q_c · [k_c; k_x]ᵀ / √d) · [v_c; v_x], concepts attending to concepts and image.
 
-    PyTorch's own attention, since others quantise.
+    PyTorch's own attention, since others quantise. attends_to: the two, or for the paper's ablation one of them, or none,
+    which leaves v_c.
     """
-    k, v = torch.cat((concept_k, image_k), dim=2), torch.cat((concept_v, image_v), dim=2)
+    if not attends_to:
+        return concept_v.transpose(1, 2).flatten(2)
+    heard = {"concepts": (concept_k, concept_v), "image": (image_k, image_v)}
+    k, v = (torch.cat(both, dim=2) for both in zip(*(heard[name] for name in attends_to)))
     return torch.nn.functional.scaled_dot_product_attention(concept_q, k, v).transpose(1, 2).flatten(2)

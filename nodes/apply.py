@@ -1,7 +1,7 @@
 from comfy_api.latest import io
 
 from ..concept_core.sampling import record_concepts
-from .sockets import CATEGORY, Concepts, Recording, spaces_input
+from .sockets import CATEGORY, Concepts, Recording, keep_vectors_input, spaces_input
 
 
 class Apply(io.ComfyNode):
@@ -32,6 +32,7 @@ class Apply(io.ComfyNode):
                     tooltip="Where in the sampling schedule recording ends. Nothing is computed after it.",
                 ),
                 spaces_input(),
+                keep_vectors_input(),
             ],
             outputs=[
                 io.Model.Output("model", tooltip="The model that records: connect it to the sampler or guider."),
@@ -40,8 +41,8 @@ class Apply(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, concepts, start_percent, end_percent, spaces):
-        return io.NodeOutput(*record_concepts(model, concepts, start_percent, end_percent, spaces))
+    def execute(cls, model, concepts, start_percent, end_percent, spaces, keep_vectors=""):
+        return io.NodeOutput(*record_concepts(model, concepts, start_percent, end_percent, spaces, keep_vectors))
 
 
 NODES = [Apply]

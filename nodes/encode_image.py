@@ -2,7 +2,7 @@ from comfy.utils import ProgressBar
 from comfy_api.latest import io
 
 from ..concept_core.encoding import encode_image
-from .sockets import CATEGORY, Concepts, Recording, spaces_input
+from .sockets import CATEGORY, Concepts, Recording, keep_vectors_input, spaces_input
 
 
 class EncodeImage(io.ComfyNode):
@@ -45,14 +45,15 @@ class EncodeImage(io.ComfyNode):
                     advanced=True,
                     tooltip="Flux: with guidance 0 and without the pooled prompt, as the authors' code encodes pictures.",
                 ),
+                keep_vectors_input(),
             ],
             outputs=[Recording.Output("recording", tooltip="For Decode Concept Maps, together with the same latent.")],
         )
 
     @classmethod
-    def execute(cls, model, concepts, positive, latent, noise, samples, seed, spaces, as_authors):
+    def execute(cls, model, concepts, positive, latent, noise, samples, seed, spaces, as_authors, keep_vectors=""):
         progress = ProgressBar(samples)
-        choices = (noise, samples, seed, spaces, as_authors)
+        choices = (noise, samples, seed, spaces, as_authors, keep_vectors)
         return io.NodeOutput(encode_image(model, concepts, positive, latent["samples"], *choices, progress=lambda: progress.update(1)))
 
 

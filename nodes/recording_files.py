@@ -12,7 +12,7 @@ class SaveRecording(io.ComfyNode):
             node_id="ConceptAttentionSaveRecording",
             display_name="Save Concept Recording",
             category=CATEGORY,
-            description="Saves the scores of every step and block of one sampling as .safetensors in the output folder, for research.",
+            description="Saves one sampling's scores of every step and block, and vectors where kept, as .safetensors, for research.",
             is_output_node=True,
             inputs=[
                 Recording.Input("recording", tooltip="From Apply Concept Attention or Encode Image for Concepts."),

@@ -1,4 +1,4 @@
-"""What several nodes share: the pack's own socket types, an input, two tooltips."""
+"""What several nodes share: the pack's own socket types, two inputs, two tooltips."""
 
 from comfy_api.latest import io
 
@@ -13,6 +13,17 @@ CONCEPT_TOOLTIP = (
     "Those of the background list can be named too. Inpainting nodes want one mask for each picture: one concept, or some joined."
 )
 IMAGE_TOOLTIP = "The decoded picture, or a scaled copy: edges follow it, and its size is taken."
+
+
+def keep_vectors_input():
+    return io.String.Input(
+        "keep_vectors",
+        default="",
+        optional=True,  # graphs that were saved before it was here run as they are
+        advanced=True,
+        tooltip="For research: blocks, such as 15-18 or all, whose output vectors are kept too, in RAM and in 16 bit, and written by "
+        "Save Concept Recording. Empty keeps none. The log tells their size beforehand.",
+    )
 
 
 def spaces_input():

@@ -19,13 +19,16 @@ class Family(Protocol):
     wrapper: str  # the WrappersMP type of forward_with
     latent_pixel: int  # pixels across one latent pixel
     patch: int  # latent pixels across one image token
-    output_scores: Callable[[Tensor, Tensor, Tensor], Tensor]  # (token_share, attended, image_out) → [B, C, N]
+    normalises_concepts: bool  # whether a concept's output vector is scaled to length 1 before the dot product
 
     @staticmethod
     def matches(network) -> bool: ...
 
     @staticmethod
     def embedding_width(network) -> int: ...
+
+    @staticmethod
+    def width(network) -> int: ...  # of an output vector, heads joined
 
     @staticmethod
     def depth(network) -> int: ...  # blocks that have a concept output

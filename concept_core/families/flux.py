@@ -5,7 +5,6 @@ import math
 import torch
 from torch import Tensor
 
-from ..scores import output_scores
 from ..text_encoders import encode_t5
 
 
@@ -17,7 +16,7 @@ class Flux1:
     wrapper = "diffusion_model"
     latent_pixel = 8
     patch = 2
-    output_scores = staticmethod(output_scores)
+    normalises_concepts = False
 
     @staticmethod
     def matches(network) -> bool:
@@ -32,6 +31,10 @@ class Flux1:
     @staticmethod
     def embedding_width(network) -> int:
         return network.params.context_in_dim
+
+    @staticmethod
+    def width(network) -> int:
+        return network.hidden_size
 
     @staticmethod
     def depth(network) -> int:

@@ -2,7 +2,6 @@
 
 from torch import Tensor
 
-from ..scores import normalised_output_scores
 from ..text_encoders import encode_clip_lg, encode_t5
 
 
@@ -14,7 +13,7 @@ class SD3:
     wrapper = "apply_model"
     latent_pixel = 8
     patch = 2
-    output_scores = staticmethod(normalised_output_scores)
+    normalises_concepts = True
 
     @staticmethod
     def matches(network) -> bool:
@@ -26,6 +25,10 @@ class SD3:
     @staticmethod
     def embedding_width(network) -> int:
         return network.context_embedder.in_features
+
+    @staticmethod
+    def width(network) -> int:
+        return network.hidden_size
 
     @staticmethod
     def depth(network) -> int:

@@ -4,12 +4,14 @@ import pytest
 import torch
 from comfy_client import WorkflowError
 from prompts import nodes, only, saved_maps
+from recipes import by_readme
 
 
 @pytest.fixture(scope="module")
 def saved(live):
     """(workflow, its maps, name of the recording's file as the load node lists it)"""
     prompt = live.workflow("concept_heatmaps_demo")
+    prompt[only(prompt, "ConceptAttentionApply")]["inputs"]["keep_vectors"] = "auto"
     decode = only(prompt, "ConceptAttentionDecode")
     inputs = {key: prompt[decode]["inputs"][key] for key in ("recording", "samples")}
     prompt["save"] = {"class_type": "ConceptAttentionSaveRecording", "inputs": inputs | {"filename_prefix": "recordings/r"}}
@@ -40,6 +42,12 @@ def test_a_saved_recording_is_decoded_bit_for_bit(live, saved):
     again["decode"]["inputs"]["blocks"] = "all"
     changed = live.queue(again)
     assert "load" not in changed.executed and not torch.equal(saved_maps(live, changed, again).values, maps.values)
+
+
+def test_its_vectors_give_the_same_maps(live, saved):
+    _, maps, file = saved
+    again = by_readme("concept_vectors", live.output / file.removesuffix(" [output]"))
+    torch.testing.assert_close(again, maps.values, atol=2e-3, rtol=0)
 
 
 def test_files_that_are_none(live, saved):

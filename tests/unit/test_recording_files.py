@@ -9,6 +9,7 @@ from concept_attention.concept_core.maps import decode
 from concept_attention.concept_core.recording import Recording, Run
 from concept_attention.concept_core.scores import CROSS_SHARE
 from concept_attention.concept_core.storage import RECORDING, check_recording, load_maps, load_recording, save_recording
+from recipes import by_readme
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -70,11 +71,7 @@ def test_the_file_says_what_is_in_it(tmp_path):
 def test_the_readmes_recipe(tmp_path):
     recording, samples = made()
     save_recording(recording, samples, tmp_path / "r.safetensors")
-    with safe_open(tmp_path / "r.safetensors", "pt") as file:
-        scores, about = file.get_tensor("scores.output"), json.loads(file.metadata()["concept_attention.recording"])
-    first, end = about["default_blocks"]
-    maps = scores[:, first:end].softmax(3).mean((0, 1)).unflatten(2, about["grid"])
-    torch.testing.assert_close(maps, decode(recording, samples).values)
+    torch.testing.assert_close(by_readme("scores.output", tmp_path / "r.safetensors"), decode(recording, samples).values)
 
 
 def test_nothing_to_save(tmp_path):

@@ -42,13 +42,16 @@ def test_cross_attention_and_value_scores(heads):
             torch.testing.assert_close(value[b, :, n].double(), per_head.double().sum(0), atol=1e-5, rtol=0)
 
 
-def test_concepts_attend_to_concepts_and_image(heads):
+@pytest.mark.parametrize("attends_to", [("concepts", "image"), ("concepts",), ("image",), ()])
+def test_concepts_attend_to_concepts_and_image(heads, attends_to):
+    """Or, as in the paper's ablation, to one of them, or to nothing."""
     q, k, v, image_k, image_v = heads(TOKENS), heads(TOKENS), heads(TOKENS), heads(IMAGE), heads(IMAGE)
-    out = attend(q, k, v, image_k, image_v).double()
+    out = attend(q, k, v, image_k, image_v, attends_to).double()
     for b in range(2):
         for h in range(HEADS):
-            keys, values = torch.cat((k[b, h], image_k[b, h])).double(), torch.cat((v[b, h], image_v[b, h])).double()
-            expected = torch.softmax(q[b, h].double() @ keys.T / WIDTH**0.5, dim=1) @ values
+            heard = {"concepts": (k[b, h], v[b, h]), "image": (image_k[b, h], image_v[b, h])}
+            keys, values = (torch.cat([heard[name][i] for name in attends_to]).double() if attends_to else None for i in (0, 1))
+            expected = torch.softmax(q[b, h].double() @ keys.T / WIDTH**0.5, dim=1) @ values if attends_to else v[b, h].double()
             torch.testing.assert_close(out[b, :, h * WIDTH : (h + 1) * WIDTH], expected, atol=1e-5, rtol=0)
 
 
