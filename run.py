@@ -1,9 +1,10 @@
-"""Run the demo or the tests. Both set up all they need in .dev/.
+"""Run the demo, the tests or an evaluation. They set up all they need in .dev/.
 
     python run.py demo              paints with the demo model and leaves pictures and maps in demo_output/
     python run.py test              all tests with the newest supported ComfyUI, then those that need ComfyUI with the oldest
     python run.py test --every      the tests that need ComfyUI with each supported version
     python run.py test PYTEST ...   what is given to pytest, with the newest
+    python run.py evaluate ...      judges concept maps against label masks; with --help it says more
 
 Needs Python 3.11 or newer. To use a ComfyUI of your own, set COMFYUI_PATH to its folder and run this with its Python.
 """
@@ -18,14 +19,15 @@ sys.path.insert(0, str(Path(__file__).parent / "dev"))
 import environment  # noqa: E402
 
 IN_COMFYUI = ["tests/golden", "tests/comfyui", "tests/live"]
+NEEDED = {"demo.py": [], "run_tests.py": ["TEST_TOOLS", "EVALUATION_TOOLS"], "evaluate.py": ["EVALUATION_TOOLS"]}
 
 
 def main():
     job, *options = sys.argv[1:] or [""]
-    if job not in ("demo", "test"):
+    if job not in ("demo", "test", "evaluate"):
         sys.exit(__doc__)
     try:
-        return run("demo.py", options) if job == "demo" else test(options)
+        return test(options) if job == "test" else run(f"{job}.py", options)
     except KeyboardInterrupt:
         return 130
 
@@ -46,7 +48,7 @@ def test(options):
 
 
 def run(script, options, version=environment.NEWEST):
-    python, variables = environment.prepare(test_tools=script == "run_tests.py", version=version)
+    python, variables = environment.prepare(NEEDED[script], version)
     return subprocess.call([python, environment.ROOT / "dev" / script, *options], cwd=environment.ROOT, env=variables)
 
 

@@ -73,10 +73,15 @@ class Scene:
         return self.coverage[rows].sum(0)
 
 
-def draw_scene(seed, height=256, width=256):
+def plan_scene(seed, height=256, width=256):
+    """(ground, things, the generator that goes on to draw them) of a scene."""
     rng = np.random.default_rng(seed)
     ground = str(rng.choice(list(GROUNDS)))
-    things = _place(rng, height, width)
+    return ground, _place(rng, height, width), rng
+
+
+def draw_scene(seed, height=256, width=256):
+    ground, things, rng = plan_scene(seed, height, width)
     picture = _texture(ground, rng, height, width)
     left = np.ones((height, width))
     coverage = []

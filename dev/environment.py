@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,13 +21,17 @@ CARRIER = {
 VERSIONS = list(CARRIER)
 NEWEST, OLDEST = VERSIONS[0], VERSIONS[-1]
 TORCH = ["torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0"]
-TEST_TOOLS = ["pytest==8.4.2", "scikit-image==0.26.0"]
+TOOLS = {
+    "TEST_TOOLS": ["pytest==8.4.2", "scikit-image==0.26.0"],
+    "EVALUATION_TOOLS": ["h5py==3.16.0", "matplotlib==3.11.2", "scikit-learn==1.9.1"],
+}
 
 
-def prepare(test_tools: bool, version: str = NEWEST) -> tuple[str, dict[str, str]]:
+def prepare(tools: Iterable[str] = (), version: str = NEWEST) -> tuple[str, dict[str, str]]:
     """(python, environment variables) in which ComfyUI can be imported; COMFYUI_PATH there names its folder.
 
-    The newest version's requirements serve the others too.
+    tools: those of TOOLS that are needed; each is a variable too, and names the folder where they lie. The newest version's
+    requirements serve the others too.
     """
     variables = {**os.environ, "PYTHONUNBUFFERED": "1"}
     if "COMFYUI_PATH" in os.environ:
@@ -39,8 +44,8 @@ def prepare(test_tools: bool, version: str = NEWEST) -> tuple[str, dict[str, str
         comfyui = get_comfyui(version)
         python = get_environment(get_comfyui(NEWEST))
     variables["COMFYUI_PATH"] = str(comfyui)
-    if test_tools:
-        variables["TEST_TOOLS"] = str(install(python, TEST_TOOLS, HOME / "test-tools"))
+    for name in tools:
+        variables[name] = str(install(python, TOOLS[name], HOME / name.lower().replace("_", "-")))
     return python, variables
 
 

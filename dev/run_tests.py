@@ -1,9 +1,9 @@
-"""Run pytest from the folder that TEST_TOOLS names: some Pythons that come with ComfyUI ignore PYTHONPATH."""
+"""Run pytest with the tools in the folders that two variables name: some Pythons that come with ComfyUI ignore PYTHONPATH."""
 
 import os
 import sys
 
-sys.path.append(os.environ["TEST_TOOLS"])
+sys.path += [os.environ["TEST_TOOLS"], os.environ["EVALUATION_TOOLS"]]
 
 import pytest  # noqa: E402
 

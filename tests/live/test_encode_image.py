@@ -4,8 +4,14 @@ import copy
 
 import numpy as np
 import pytest
+import torch
 from comfy_client import WorkflowError
-from prompts import only, pictures
+from concept_attention.evaluation.datasets import Sample, Scenes
+from concept_attention.evaluation.judging import Judge
+from concept_attention.evaluation.models import Files, load
+from concept_attention.evaluation.presets import protocol_named
+from PIL import Image
+from prompts import only, pictures, saved_maps
 from scenes import draw_scene
 
 SCENE = 900_000_815  # of the demo picture
@@ -23,6 +29,21 @@ def test_the_mask_is_the_heart(live, workflow):
     heart, mask = scene.area("heart") > 0.5, shown["mask"][0, ..., 0] > 0.5
     assert (heart & mask).sum() / (heart | mask).sum() > 0.97
     assert shown["overlay"].shape == (3, 256, 256, 3)
+
+
+def test_the_evaluation_has_the_maps_that_the_nodes_have(live, workflow):
+    """The demo picture judged with the workflow's own settings, in this process."""
+    inputs = {"maps": [only(workflow, "ConceptAttentionDecode"), 0], "filename_prefix": "judged"}
+    prompt = workflow | {"maps": {"class_type": "ConceptAttentionSaveMaps", "inputs": inputs}}
+    theirs = saved_maps(live, live.queue(prompt), prompt)
+    scene = draw_scene(SCENE)
+    picture = Image.fromarray((scene.picture * 255).round().astype(np.uint8))
+    sample = Sample("demo", picture, np.zeros((256, 256), np.uint8), dict(enumerate(("circle", "star", "heart"))), scene.caption)
+    protocol = protocol_named("scenes", {"background": ["sand"], "samples": 2})
+    seen = []
+    Judge(*load(Files("flux", "demo")), Scenes(1, single=False)).judge(sample, {"": protocol}, lambda name, maps, *more: seen.append(maps))
+    assert seen[0].names == theirs.names and seen[0].shown == theirs.shown
+    torch.testing.assert_close(seen[0].values, theirs.values, atol=1e-6, rtol=0)
 
 
 def test_what_is_encoded_again_and_what_is_not(live, workflow):

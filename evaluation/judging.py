@@ -1,0 +1,127 @@
+"""One picture through a protocol: encoded, decoded, cut and counted, with the code that the nodes run."""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn.functional import interpolate
+from torchvision.transforms.functional import gaussian_blur
+
+from ..concept_core.concepts import encode_concepts
+from ..concept_core.encoding import encode_image
+from ..concept_core.maps import Maps, decode
+from ..concept_core.masks import EDGE_RADIUS, at_pixels
+from ..concept_core.presence import presence
+from ..concept_core.selection import select
+from . import metrics
+from .datasets import Sample
+from .presets import Protocol
+
+MULTIPLE = 16  # of pixels that a picture's sides are brought to
+
+
+class Judge:
+    """A loaded model and a data set; looks at one picture after the other."""
+
+    def __init__(self, model, clip, vae, data):
+        self.model, self.clip, self.vae, self.data = model, clip, vae, data
+
+    @torch.no_grad()
+    def judge(self, sample: Sample, variants: dict[str, Protocol], look=lambda *args: None) -> dict[str, dict]:
+        """Variant → its counts and average precisions by class, and the presence of what was named.
+
+        Variants that differ in decoding only share a recording. look is called with (variant, maps, picture, labels, predicted).
+        """
+        recorded, results = {}, {}
+        for name, protocol in variants.items():
+            key = protocol.recorded()
+            if key not in recorded:
+                recorded.clear()
+                recorded[key] = self.record(sample, protocol)
+            recording, latent, picture, words = recorded[key]
+            choices = (protocol.space, protocol.blocks, 0.0, 1.0, protocol.softmax, protocol.temperature)
+            maps = decode(recording, latent, *choices).checked()
+            labels = resized_labels(sample.labels, protocol.labels)
+            scores, predicted = cut(maps, words, picture, labels.shape, protocol)
+            results[name] = figures(labels, scores, predicted, words, sample, len(self.data.classes), maps)
+            look(name, maps, picture, labels, predicted)
+        return results
+
+    def record(self, sample: Sample, protocol: Protocol):
+        """(recording, latent, picture [1, H, W, 3], words): words are what is shown, each with its label."""
+        words = [(word, label) for label, word in sample.names.items()] + self.absent(sample, protocol)
+        concepts = "\n".join(word for word, _ in words)
+        encoded = encode_concepts(self.clip, concepts, "\n".join(protocol.background), protocol.tokens, protocol.encoder)
+        prompt = prompt_of(sample, protocol.prompt)
+        positive = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(prompt))
+        picture = as_tensor(resized(sample.picture, protocol.resize))
+        latent = self.vae.encode(picture)
+        choices = (protocol.noise, protocol.samples, protocol.seed, "all", protocol.as_authors)
+        return encode_image(self.model, encoded, positive, latent, *choices, attends_to=protocol.attends_to), latent, picture, words
+
+    def absent(self, sample: Sample, protocol: Protocol) -> list[tuple[str, int]]:
+        """Words of the data set that are not in this picture, drawn by its id and the protocol's seed."""
+        others = [word for word in self.data.vocabulary() if word not in (*sample.names.values(), *protocol.background)]
+        drawn = random.Random(f"{protocol.seed} {sample.id}").sample(others, min(protocol.absent, len(others)))
+        labels = {name: label for label, name in enumerate(self.data.classes)}
+        return [(word, labels.get(word, 0)) for word in drawn]
+
+
+def prompt_of(sample: Sample, prompt: str) -> str:
+    if "{caption}" in prompt:
+        return prompt.replace("{caption}", sample.caption)
+    return ",".join(prompt.format(word) for word in sample.names.values()) if "{}" in prompt else prompt
+
+
+def resized(picture: Image.Image, steps: tuple[str, ...]) -> Image.Image:
+    for step in steps:
+        *size, method = step.split()
+        if size[0] == "fit":
+            scale = int(size[1]) / max(picture.size)
+            width, height = (max(MULTIPLE, round(side * scale / MULTIPLE) * MULTIPLE) for side in picture.size)
+        else:
+            height, width = map(int, size[0].split("x"))
+        picture = picture.resize((width, height), Image.Resampling[method.upper()])
+    return picture
+
+
+def resized_labels(labels: np.ndarray, side: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(labels).resize((side, side), Image.Resampling.NEAREST)) if side else labels
+
+
+def as_tensor(picture: Image.Image) -> torch.Tensor:
+    """[1, H, W, 3] in 0..1."""
+    return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255)[None]
+
+
+def cut(maps: Maps, words, picture, size, protocol: Protocol) -> tuple[np.ndarray, np.ndarray]:
+    """Scores [C, H, W] of all that was named, and a label for each pixel, [H, W]."""
+    values = maps.values
+    if protocol.blur:
+        values = gaussian_blur(values, [3, 3], protocol.blur)
+    if protocol.upsample != "nearest":
+        values = at_pixels(replace(maps, values=values), values[0], picture[0], EDGE_RADIUS if protocol.upsample == "edges" else 0)[None]
+    if protocol.cut == "mean":
+        labels = (values[0, 0] > values[0, 0].mean()).long()
+    else:
+        label_of = torch.tensor([label for _, label in words] + [0] * (values.shape[1] - len(words)))
+        labels = label_of[values[0].argmax(0)]
+    nearest = [interpolate(x[None].float(), size, mode="nearest")[0].numpy() for x in (values[0], labels[None])]
+    return nearest[0], nearest[1][0].astype(np.uint8)
+
+
+def figures(labels, scores, predicted, words, sample: Sample, classes: int, maps: Maps) -> dict:
+    counts = metrics.count(labels, predicted, classes)
+    precisions = {
+        label: (metrics.average_precision(labels, label, score), metrics.average_precision_as_authors(labels, label, score))
+        for (word, label), score in zip(words, scores)
+        if word in sample.names.values()
+    }
+    there = presence(maps, select(maps, "*"))[0].tolist() if maps.shares else []
+    return {
+        "counts": {name: value.tolist() for name, value in vars(counts).items()},
+        "precision": precisions,
+        "presence": [(word, word in sample.names.values(), share) for (word, _), share in zip(words, there)],
+    }

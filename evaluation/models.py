@@ -1,0 +1,49 @@
+"""A model, its text encoders and its VAE, through ComfyUI's own loaders."""
+
+from dataclasses import asdict, dataclass
+
+import comfy.sd
+import comfy.utils
+
+from ..concept_core.families import family_of
+from ..demo_model import DEMO_FAMILIES
+
+CLIP_TYPES = {"flux": comfy.sd.CLIPType.FLUX, "sd3": comfy.sd.CLIPType.SD3}
+
+
+@dataclass(frozen=True)
+class Files:
+    """What to load. checkpoint: "demo" or a file with all three in it; unet, clip and vae stand for what it lacks, or replace it."""
+
+    family: str
+    checkpoint: str = ""
+    unet: str = ""
+    clip: tuple[str, ...] = ()
+    vae: str = ""
+
+    def about(self) -> dict:
+        return {part: value for part, value in asdict(self).items() if value}
+
+
+def load(files: Files):
+    """(MODEL, CLIP, VAE); ValueError names the part that is missing."""
+    model = clip = vae = None
+    if files.checkpoint == "demo":
+        model, clip, vae = DEMO_FAMILIES[files.family].load()
+    elif files.checkpoint:
+        model, clip, vae = comfy.sd.load_checkpoint_guess_config(files.checkpoint, output_vae=True, output_clip=True)[:3]
+    if files.unet:
+        model = comfy.sd.load_diffusion_model(files.unet)
+    if files.clip:
+        clip = comfy.sd.load_clip(list(files.clip), clip_type=CLIP_TYPES[files.family])
+    if files.vae:
+        vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(files.vae))
+    for part, loaded in (("unet", model), ("clip", clip), ("vae", vae)):
+        if loaded is None:
+            raise ValueError(f"There is no {part} in {files.checkpoint or 'what was given'}: add --{part}.")
+    return model, clip, vae
+
+
+def depth_of(model) -> int:
+    """How many blocks have a concept output."""
+    return family_of(model).depth(model.get_model_object("diffusion_model"))

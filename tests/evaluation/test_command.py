@@ -1,0 +1,53 @@
+"""The command as it is typed, in processes of its own."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from comfy_server import ROOT
+
+
+def evaluate(*arguments):
+    command = [sys.executable, ROOT / "dev" / "evaluate.py", *arguments]
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, env=os.environ)
+
+
+def test_a_run_goes_on_where_it_stopped(tmp_path):
+    """With two processes and a line that was cut short; then its table, figures and pictures are there."""
+    out = tmp_path / "run"
+    arguments = ["scenes-single", "--data", "4", "--vary", "blocks", "--out", out, "--sheets", "2"]
+    first = evaluate(*arguments, "--limit", "1")
+    assert first.returncode == 0, first.stderr
+    (part,) = out.glob("part-*.jsonl")
+    kept = part.read_text()
+    part.write_text(kept + '{"id": "900000014", "varia')
+    second = evaluate(*arguments, "--processes", "2")
+    assert second.returncode == 0, second.stderr
+    assert "4 pictures, 1 of them done before" in second.stdout and part.read_text().startswith(kept)
+    assert sorted(len(p.read_text().splitlines()) for p in out.glob("part-*.jsonl")) in ([1, 2, 2], [2, 2, 1])
+    table = (out / "table.md").read_text()
+    assert table.strip() in second.stdout and len(table.splitlines()) == 2 + 6
+    figures = json.loads((out / "figures.json").read_text())["figures"]
+    assert figures["5"]["accuracy"] > 0.9 and set(figures) == set("012345")
+    rows = list(csv.DictReader((out / "pictures.csv").open()))
+    assert {row["variant"] for row in rows} == set("012345") and len({row["picture"] for row in rows}) == 4
+    assert all(int(row["right"]) <= min(int(row["predicted"]), int(row["labelled"])) for row in rows)
+    assert {path.name for path in out.iterdir()} >= {"curve.png", "sheet_001.jpg", "run.json", "worker-0.log"}
+    other = evaluate(*arguments, "--set", "noise=0.3")
+    assert other.returncode == 1 and "holds another run (protocol.noise differ)" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["imagenet"], "imagenet needs --data"),
+        (["scenes", "--set", "noize=1"], "There is no knob noize"),
+        (["scenes", "--data", "1", "--unet", "missing.safetensors"], "A worker failed"),
+    ],
+)
+def test_what_cannot_be_run_says_so(tmp_path, arguments, message):
+    result = evaluate(*arguments, "--out", tmp_path)
+    assert result.returncode == 1 and message in result.stderr and "Traceback" not in result.stderr.split("log:")[0]

@@ -1,0 +1,121 @@
+"""Whole pipelines from the original files to figures, with the demo model, and what each knob does."""
+
+import numpy as np
+import pytest
+import torch
+from concept_attention.concept_core.maps import Maps
+from concept_attention.evaluation.judging import Judge, cut, prompt_of, resized, resized_labels
+from concept_attention.evaluation.models import Files, depth_of, load
+from concept_attention.evaluation.presets import protocol_named, variants_of
+from PIL import Image
+
+GROUNDS = ["grass", "sand", "water", "snow", "brick"]
+SMALL = {"resize": ["256x256 bicubic"], "background": GROUNDS, "blocks": "auto", "noise": 0.2, "samples": 1, "as_authors": False}
+
+
+@pytest.fixture(scope="module", params=["flux", "sd3"])
+def loaded(request):
+    return load(Files(request.param, "demo"))
+
+
+def judged(loaded, opened, name, index, ablation=None, **changes):
+    protocol, data = opened(name, **changes)
+    return Judge(*loaded, data).judge(data.read(index), variants_of(protocol, ablation, depth_of(loaded[0])))
+
+
+def right(result):
+    return sum(result["counts"]["right"]) / sum(result["counts"]["labelled"])
+
+
+@pytest.mark.parametrize("name", ["imagenet", "voc-single", "folder"])
+def test_real_layouts_to_figures(loaded, opened, name):
+    """The protocols as they are, but for what only a full-size model can do."""
+    changes = SMALL | {"prompt": "a {}", "names": ["heart"] * 20}
+    (result,) = judged(loaded, opened, name, 0, **changes, tokens="all tokens").values()
+    assert right(result) > 0.85
+    assert result["precision"][1][0] > 0.85
+
+
+def test_voc_multi(loaded, opened):
+    protocol, data = opened("voc-multi", **SMALL, names=["star"] * 6 + ["triangle"] + ["heart"] * 13)
+    sample = data.read(3)
+    (result,) = Judge(*loaded, data).judge(sample, {"": protocol}).values()
+    assert sum(result["counts"]["labelled"]) + sum(result["counts"]["void"]) == 64 * 64
+    assert set(result["precision"]) == {7, 20} and np.nonzero(result["counts"]["predicted"])[0].tolist() in ([0, 7, 20], [0, 7], [0, 20])
+
+
+def test_scenes(loaded, opened):
+    for name in ("scenes", "scenes-single"):
+        assert np.mean([right(*judged(loaded, opened, name, index).values()) for index in range(3)]) > 0.93
+
+
+def test_edges(loaded, opened):
+    kinds = {kind: [right(*judged(loaded, opened, "scenes", i, upsample=kind).values()) for i in range(3)] for kind in ("smooth", "edges")}
+    assert np.mean(kinds["edges"]) > 0.99 > np.mean(kinds["smooth"])
+
+
+def test_absent_concepts(loaded, opened):
+    results = judged(loaded, opened, "scenes", 1, "absent")
+    words = results["2 absent ones too"]["presence"]
+    assert [there for _, there, _ in words][-2:] == [False, False] and all(there for _, there, _ in words[:-2])
+    assert len({word for word, _, _ in words}) == len(words)
+    assert results["present only"]["presence"] == [] or all(there for _, there, _ in results["present only"]["presence"])
+
+
+def test_ablations_are_of_one_recording_or_of_their_own(loaded, opened, monkeypatch):
+    recorded = []
+    record = Judge.record
+    monkeypatch.setattr(Judge, "record", lambda self, sample, protocol: (recorded.append(protocol), record(self, sample, protocol))[1])
+    for ablation, count in (("spaces", 1), ("blocks", 1), ("attention", 4)):
+        recorded.clear()
+        results = judged(loaded, opened, "scenes-single", 0, ablation)
+        assert len(recorded) == count and len({str(result["counts"]) for result in results.values()}) > 1, ablation
+    assert right(results["both"]) > right(results["neither"])
+
+
+class TestCut:
+    """On a map of 2 x 2 tokens, its target first."""
+
+    values = torch.tensor([[[[0.1, 0.6], [0.4, 0.3]], [[0.2, 0.3], [0.35, 0.7]]]])
+    maps = Maps(values, ("a", "b"), 1, True, (32, 32), 16)
+    picture = torch.zeros(1, 32, 32, 3)
+
+    def cut(self, size=(4, 4), words=(("a", 1),), **changes):
+        return cut(self.maps, list(words), self.picture, size, protocol_named("scenes-single", changes))
+
+    def test_mean(self):
+        scores, predicted = self.cut()
+        assert predicted.tolist() == [[0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0]]
+        assert scores[0][0].tolist() == pytest.approx([0.1, 0.1, 0.6, 0.6])
+
+    def test_argmax(self):
+        _, predicted = self.cut((2, 2), cut="argmax")
+        assert predicted.tolist() == [[0, 1], [1, 0]]
+        _, predicted = self.cut((2, 2), [("a", 7), ("b", 3)], cut="argmax")
+        assert predicted.tolist() == [[3, 7], [7, 3]]
+
+    def test_blur(self):
+        """3 x 3 over reflected borders, as the authors blur."""
+        scores, _ = self.cut((2, 2), blur=1.0)
+        side = np.exp(-0.5) / (1 + 2 * np.exp(-0.5))
+        rows = np.array([[1 - 2 * side, 2 * side], [2 * side, 1 - 2 * side]])
+        np.testing.assert_allclose(scores[0], rows @ self.values[0, 0].numpy() @ rows.T, atol=1e-6)
+
+
+def test_pictures_are_resized_as_told():
+    picture = Image.new("RGB", (500, 375))
+    assert resized(picture, ("512x512 bicubic", "1024x1024 nearest")).size == (1024, 1024)
+    assert resized(picture, ("fit 1024 bicubic",)).size == (1024, 768)
+    assert resized(picture, ("128x256 nearest",)).size == (256, 128)
+    assert resized_labels(np.arange(6, dtype=np.uint8).reshape(2, 3), 6)[:, 0].tolist() == [0, 0, 0, 3, 3, 3]
+
+
+def test_prompts(opened):
+    _, data = opened("voc-multi")
+    sample = data.read(3)
+    assert prompt_of(sample, "a {}") == "a car,a monitor" and prompt_of(sample, "") == "" and prompt_of(sample, "a photo") == "a photo"
+
+
+def test_a_part_that_is_missing_is_named():
+    with pytest.raises(ValueError, match="There is no unet in what was given: add --unet"):
+        load(Files("flux"))
