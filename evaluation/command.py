@@ -101,7 +101,7 @@ def work_in_processes(job: Job, processes: int, gpus: int, arguments, ids):
             command = [sys.executable, HERE / "dev" / "evaluate.py", *arguments, "--share", f"{number}/{processes}"]
             log = open(job.out / f"worker-{number}.log", "w", encoding="utf-8")
             workers.append((subprocess.Popen([str(part) for part in command], env=variables, stdout=log, stderr=log), log))
-        with tqdm(total=len(ids), initial=count_done(job.out, ids), unit="picture") as bar:
+        with tqdm(total=len(ids), initial=count_done(job.out, ids), unit="picture", mininterval=0.5 if sys.stderr.isatty() else 20) as bar:
             while any(process.poll() is None for process, _ in workers):
                 time.sleep(0.5)
                 bar.update(count_done(job.out, ids) - bar.n)

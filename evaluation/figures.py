@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -11,34 +11,48 @@ from .metrics import Counts, accuracy, as_authors, mean_iou
 
 COLUMNS = ("accuracy", "mIoU", "mAP", "accuracy (authors)", "mIoU (authors)", "mAP (authors)")
 PER_PICTURE = ("picture", "variant", "class", "right", "predicted", "labelled", "void", "average_precision", "average_precision_authors")
+DRAWS = 400
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one variant, over all pictures. values: those of COLUMNS. presence: of what was named, (present, absent), in 0..1."""
+    """Of one variant, over all pictures. values: those of COLUMNS. spread: how far each may be off, by the choice of pictures.
 
-    values: tuple[float, ...]
+    presence: of what was named, (present, absent), in 0..1.
+    """
+
+    values: np.ndarray
+    spread: np.ndarray
     presence: tuple[list[float], list[float]]
 
 
 def figures_of(results: list[dict], formula: str) -> Figures:
-    """Counts are added up over the pictures; average precision is the mean over pictures and classes, as is usual for each."""
-    counts = sum((counts_of(result) for result in results[1:]), counts_of(results[0]))
-    precisions = np.array([pair for result in results for pair in result["precision"].values() if pair[0] is not None])
-    means = precisions.mean(0) if len(precisions) else (np.nan, np.nan)
-    theirs = as_authors(counts, formula)
+    """Counts are added up over the pictures; average precision is the mean over pictures and classes, as is usual for each.
+
+    The spread is half of the interval that holds 95 % of the figures of as many pictures drawn with replacement.
+    """
+    counts = Counts(*(np.array([result["counts"][field.name] for result in results]) for field in fields(Counts)))
+    precisions = [[pair for pair in result["precision"].values() if pair[0] is not None] for result in results]
+    sums = np.array([(*np.sum(pairs, 0), len(pairs)) if pairs else (0, 0, 0) for pairs in precisions])
+
+    def values_of(chosen):
+        total = Counts(*(numbers[chosen].sum(0) for numbers in vars(counts).values()))
+        ours, theirs, number = sums[chosen].sum(0)
+        precision = np.array([ours, theirs]) / number if number else np.full(2, np.nan)
+        return np.array([accuracy(total), mean_iou(total), precision[0], *as_authors(total, formula), precision[1]])
+
+    rng, every = np.random.default_rng(0), np.arange(len(results))
+    low, high = np.percentile([values_of(rng.choice(every, len(every))) for _ in range(DRAWS)], [2.5, 97.5], axis=0)
     presence = [[share for result in results for _, there, share in result["presence"] if there == wanted] for wanted in (True, False)]
-    return Figures((accuracy(counts), mean_iou(counts), means[0], *theirs, means[1]), tuple(presence))
-
-
-def counts_of(result: dict) -> Counts:
-    return Counts(**{name: np.array(value) for name, value in result["counts"].items()})
+    return Figures(values_of(every), (high - low) / 2, tuple(presence))
 
 
 def table(figures: dict[str, Figures], pictures: int) -> str:
-    """Markdown, in per cent."""
+    """Markdown, in per cent, ± the spread."""
     lines = [f"| {pictures} pictures | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
-    lines += [f"| {name or 'all'} | {' | '.join(f'{100 * value:.2f}' for value in its.values)} |" for name, its in figures.items()]
+    for name, its in figures.items():
+        cells = [f"{100 * value:.2f} ± {100 * off:.2f}" for value, off in zip(its.values, its.spread)]
+        lines.append(f"| {name or 'all'} | {' | '.join(cells)} |")
     if any(its.presence[1] for its in figures.values()):
         lines += ["", "| presence | present: lowest, median | absent: median, highest | area under ROC |", "|---|---|---|---|"]
         lines += [f"| {name} | {_presence(*its.presence)} |" for name, its in figures.items() if its.presence[1]]
@@ -65,8 +79,9 @@ def write_csv(done: dict[str, dict], classes: list[str], path: Path):
 
 
 def write_json(figures: dict[str, Figures], about: dict, path: Path):
-    rows = {name: dict(zip(COLUMNS, map(float, its.values))) for name, its in figures.items()}
-    path.write_text(json.dumps({"run": about, "figures": rows}, indent=1) + "\n", encoding="utf-8")
+    rows = {name: dict(zip(COLUMNS, its.values.tolist())) for name, its in figures.items()}
+    spreads = {name: dict(zip(COLUMNS, its.spread.tolist())) for name, its in figures.items()}
+    path.write_text(json.dumps({"run": about, "figures": rows, "spread": spreads}, indent=1) + "\n", encoding="utf-8")
 
 
 def draw_curve(figures: dict[str, Figures], knob: str, path: Path):
@@ -75,9 +90,10 @@ def draw_curve(figures: dict[str, Figures], knob: str, path: Path):
 
     figure = Figure(figsize=(5.6, 3.2), layout="constrained")
     axes = figure.subplots()
-    values = [float(name) for name in figures]
-    for place, (column, marker) in enumerate(zip(COLUMNS[:3], "osd")):
-        axes.plot(values, [100 * its.values[place] for its in figures.values()], marker=marker, label=column)
+    knobs = [float(name) for name in figures]
+    heights, spread = (100 * np.array([getattr(its, part) for its in figures.values()]).T for part in ("values", "spread"))
+    for place, marker in enumerate("osd"):
+        axes.errorbar(knobs, heights[place], spread[place], marker=marker, capsize=2, label=COLUMNS[place])
     axes.set(xlabel=knob.rstrip("s") if knob == "blocks" else knob, ylabel="%", ylim=(0, 100))
     axes.grid(alpha=0.3)
     axes.legend()

@@ -16,9 +16,6 @@ class Counts:
     labelled: np.ndarray
     void: np.ndarray
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values())))
-
 
 def count(labels: np.ndarray, predicted: np.ndarray, classes: int) -> Counts:
     """labels [H, W] of 0 to K - 1 or VOID, predicted [H, W] of 0 to K - 1."""
