@@ -10,7 +10,7 @@ from .memory import spare_the_picture
 from .parts import average, is_whole
 from .recording import Recording, Run
 from .scores import cross_scores, output_scores, value_scores
-from .vectors import Vectors, halved
+from .vectors import Vectors, free_on_host, in_16_bit
 
 
 @dataclass
@@ -89,8 +89,8 @@ class Call:
             scores |= cross_scores(self.token_share, concept_k, image_q)
         if self.wants("value"):
             scores["value"] = value_scores(self.token_share, concept_v, image_v)
-        if len(self.blocks) in self.recording.kept_blocks:
-            self.kept.append((halved(attended), halved(image_out)))
+        if len(self.blocks) in self.recording.kept_blocks and not self.run.vectors_gone:
+            self.kept.append((in_16_bit(attended), in_16_bit(image_out)))
         self.blocks.append(scores)
 
     def close(self):
@@ -104,7 +104,9 @@ class Call:
             scores = torch.stack([block[space].cpu() for block in self.blocks])
             for (_, uuid), chunk in zip(self.chunks, scores.unflatten(1, (-1, self.run.batch)).unbind(1)):
                 self.step.pieces.setdefault(uuid, {})[space] = chunk
-        if self.kept:
+        if self.kept and free_on_host() < sum(vector.nbytes for vectors in self.kept for vector in vectors):
+            self.run.let_vectors_go("RAM ran short while they were kept")
+        elif self.kept:
             self.step.vectors = Vectors(self.step.sigma, *(torch.stack(vectors) for vectors in zip(*self.kept)))
 
 

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from .concepts import Concepts
 from .families import family_of
-from .recording import Recording
+from .recording import ATTENDS_TO, Recording
 from .sampling import record_concepts
-from .taps import ATTENDS_TO
 
 
 @torch.no_grad()

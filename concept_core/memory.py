@@ -4,9 +4,10 @@ import logging
 from contextlib import contextmanager
 
 import torch
-from comfy.model_management import discard_cuda_async_error, get_free_memory
+from comfy.model_management import discard_cuda_async_error
 
-from .recording import Recording, Run
+from .recording import MADE_ROOM, Recording, Run
+from .vectors import free_on_host
 
 
 @contextmanager
@@ -31,21 +32,17 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def make_room(recording: Recording, needed: int):
-    """See that as many bytes of vectors fit into the host's memory, for which the oldest runs give theirs up.
+    """See that as many bytes of vectors fit into RAM, for which the oldest runs give theirs up.
 
     ValueError where they do not fit even so.
     """
     logging.info("Concept Attention keeps about %.2f GB of vectors.", needed / 1e9)
-    for run in recording.runs:
-        if needed > free_on_host():
-            run.let_vectors_go()
-    if needed > free_on_host():
+    free = free_on_host() + sum(run.vector_bytes for run in recording.runs)
+    if needed > free:
         raise ValueError(
-            f"keep_vectors needs about {needed / 1e9:.1f} GB of RAM, and {free_on_host() / 1e9:.1f} GB are free: "
+            f"keep_vectors needs about {needed / 1e9:.1f} GB of RAM, and {free / 1e9:.1f} GB are free: "
             "name fewer blocks, or narrow start_percent to end_percent."
         )
-
-
-def free_on_host() -> int:
-    """Bytes."""
-    return get_free_memory(torch.device("cpu"))
+    for run in recording.runs:
+        if needed > free_on_host():
+            run.let_vectors_go(MADE_ROOM)

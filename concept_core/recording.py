@@ -13,6 +13,8 @@ from .vectors import Vectors
 MAX_RUNS = 8
 MAX_BYTES = 1 << 30
 MAX_RUN_BYTES = MAX_VECTOR_BYTES = 4 << 30
+ATTENDS_TO = ("concepts", "image")
+MADE_ROOM = "they made room for a newer sampling's"
 
 
 @dataclass
@@ -21,7 +23,7 @@ class Run:
 
     size: height and width of the latent. grid: rows and columns of image tokens. image_size: height and width in pixels.
     steps: sigma → space → scores [blocks, B, C, N], the mean over the model's calls at that sigma.
-    vectors: those to keep, of every call. vectors_gone: whether they had to make room for newer ones.
+    vectors: those to keep, of every call. vectors_gone: why they are no longer there, if they are not.
     latents: what the sampler gave out, [B, channels, h, w]; a run belongs to these and to no other.
     given_up: why recording ended before the sampling, if it did; then nothing of the run is kept but its latents.
     missed: why steps were not recorded, where some were not.
@@ -35,7 +37,7 @@ class Run:
     steps: dict[float, dict[str, Tensor]] = field(default_factory=dict)
     calls: dict[float, int] = field(default_factory=dict)
     vectors: list[Vectors] = field(default_factory=list)
-    vectors_gone: bool = False
+    vectors_gone: str = ""
     latents: list[Tensor] = field(default_factory=list)
     given_up: str = ""
     missed: str = ""
@@ -90,8 +92,12 @@ class Run:
         tensors = [t for step in self.steps.values() for t in step.values()] + self.latents
         return sum(t.nbytes for t in tensors)
 
-    def let_vectors_go(self):
-        self.vectors_gone = self.vectors_gone or bool(self.vectors)
+    @property
+    def vector_bytes(self) -> int:
+        return sum(vectors.bytes for vectors in self.vectors)
+
+    def let_vectors_go(self, reason: str):
+        self.vectors_gone = self.vectors_gone or reason
         self.vectors.clear()
 
 
@@ -110,7 +116,7 @@ class Recording:
     pixels_per_token: int
     runs: list[Run] = field(default_factory=list)
     normalises_concepts: bool = False
-    attends_to: tuple[str, ...] = ("concepts", "image")
+    attends_to: tuple[str, ...] = ATTENDS_TO
     kept_blocks: tuple[int, ...] = ()
 
     def keep(self, run: Run):
@@ -118,8 +124,8 @@ class Recording:
         while len(self.runs) > MAX_RUNS or (len(self.runs) > 1 and sum(r.bytes for r in self.runs) > MAX_BYTES):
             del self.runs[0]
         for older in self.runs[:-1]:
-            if sum(vectors.bytes for run in self.runs for vectors in run.vectors) > MAX_VECTOR_BYTES:
-                older.let_vectors_go()
+            if older.vectors and sum(run.vector_bytes for run in self.runs) > MAX_VECTOR_BYTES:
+                older.let_vectors_go(MADE_ROOM)
         if run.bytes > MAX_BYTES:
             logging.warning(
                 "Concept Attention keeps %.1f GB of scores for one sampling: record fewer steps, spaces or concepts.", run.bytes / 1e9

@@ -13,9 +13,9 @@ from .concepts import Concepts
 from .families import family_of
 from .memory import make_room, spare_the_picture
 from .parts import Part, token_grid
-from .recording import Recording, Run
+from .recording import ATTENDS_TO, Recording, Run
 from .scores import SPACES
-from .taps import ATTENDS_TO, tap_blocks
+from .taps import tap_blocks
 from .vectors import BYTES
 
 KEY = "concept_attention"
@@ -89,8 +89,6 @@ class Recorder:
         self.guider, self.step = executor.class_obj, None
         patcher = self.guider.model_patcher
         self.run = run = self.new_run(noise, patcher.get_model_object("model_sampling"))
-        if self.recording.kept_blocks:
-            make_room(self.recording, self.bytes_of_vectors(run, sigmas, patcher.get_model_object("diffusion_model")))
         last_denoised = None
 
         def keep_denoised(step, denoised, x, total_steps):
@@ -100,6 +98,8 @@ class Recorder:
                 callback(step, denoised, x, total_steps)
 
         try:
+            if self.recording.kept_blocks:
+                make_room(self.recording, self.bytes_of_vectors(run, sigmas, patcher.get_model_object("diffusion_model")))
             samples = executor(noise, latent_image, sampler, sigmas, denoise_mask, keep_denoised, *args, **kwargs)
         finally:
             self.run, self.guider, self.step = enclosing
@@ -157,7 +157,7 @@ class Recorder:
             raise part_of_the_picture(x_in)
         self.heard = True
         step = Step(sigma, index, parts_of(conds[index], x_in, timestep), self.run.size)
-        if self.recording.kept_blocks and not step.is_whole():
+        if self.recording.kept_blocks and step.parts and not step.is_whole():
             raise ValueError(
                 "keep_vectors is for one positive prompt over the whole picture, and here are several, or one for a part of it. "
                 "Leave keep_vectors of the Apply node empty, or give the sampler one prompt."

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from .concepts import Concepts
 from .maps import Maps
-from .memory import free_on_host
 from .recording import Recording, Run
-from .vectors import Vectors
+from .vectors import free_on_host
 
 MAPS, RECORDING = "concept_attention.maps", "concept_attention.recording"
 OF_MAPS = ("names", "shown", "shares", "image_size", "pixels_per_token")
 OF_RUN = ("size", "grid", "image_size", "missed")
 OF_RECORDING = ("spaces", "depth", "pixels_per_token", "normalises_concepts", "attends_to", "kept_blocks")
+VECTORS = ("concept_vectors", "image_vectors", "vector_sigmas")
 NO_RECORDING = "recording: choose a file that Save Concept Recording has written."
 PERCENTS = np.arange(1001) / 1000  # the steps of the widgets
 
@@ -63,23 +63,21 @@ def save_recording(recording: Recording, samples: Tensor, path: Path):
 def _vectors_to_save(run, rows):
     if run.vectors_gone:
         raise ValueError(
-            "The vectors of this sampling had to make room for a newer one's. Save one sampling before the next, keep fewer blocks, "
-            "or save without vectors: leave keep_vectors of the Apply node empty and sample again."
+            f"This sampling's vectors are gone: {run.vectors_gone}. Save one sampling before the next and keep fewer blocks, or leave "
+            "keep_vectors empty and sample again to save the scores alone."
         )
     if not run.vectors:
         return {}
     needed, free = 2 * sum(vectors.bytes for vectors in run.vectors), free_on_host()
     if needed > free:
         raise ValueError(f"Writing the vectors takes {needed / 1e9:.1f} GB of RAM, and {free / 1e9:.1f} GB are free: make room.")
-    return {
-        "concept_vectors": torch.stack([vectors.concepts[:, rows] for vectors in run.vectors]),
-        "image_vectors": torch.stack([vectors.image[:, rows] for vectors in run.vectors]),
-        "vector_sigmas": torch.tensor([vectors.sigma for vectors in run.vectors], dtype=torch.float64),
-    }
+    concepts, image = (torch.stack([getattr(vectors, part)[:, rows] for vectors in run.vectors]) for part in ("concepts", "image"))
+    sigmas = torch.tensor([vectors.sigma for vectors in run.vectors], dtype=torch.float64)
+    return dict(zip(VECTORS, (concepts, image, sigmas)))
 
 
 def load_recording(path: Path) -> tuple[Recording, Tensor]:
-    """(recording, samples) to decode as if they were just sampled. ValueError as load_maps."""
+    """(recording, samples) to decode as if they were just sampled; vectors stay in the file. ValueError as load_maps."""
     about, tensors = _load(path, RECORDING, NO_RECORDING)
     return _built(path, lambda: (_recording(about, tensors), tensors["samples"]))
 
@@ -100,9 +98,8 @@ def _recording(about, tensors):
     spaces = [name for name in tensors if name.startswith("scores.")]
     for index, sigma in enumerate(tensors["sigmas"].tolist()):
         run.add(sigma, {space.removeprefix("scores."): tensors[space][index] for space in spaces})
-    if "vector_sigmas" in tensors:
-        kept = zip(tensors["vector_sigmas"].tolist(), tensors["concept_vectors"], tensors["image_vectors"])
-        run.vectors.extend(Vectors(*vectors) for vectors in kept)
+    if about.get("kept_blocks"):
+        run.let_vectors_go("they are in the file that it was loaded from, and nowhere else")
     share = tensors.get("token_share", torch.zeros(0, 0))
     return Recording(
         concepts=Concepts(tuple(about["names"]), about["shown"], about["encoder"], torch.zeros(0, 0), share),
@@ -117,7 +114,8 @@ def _load(path, kind, hint, tensors=True):
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get(kind, "null"))
-            read = {name: file.get_tensor(name) for name in file.keys()} if about and tensors else {}
+            wanted = [name for name in file.keys() if name not in VECTORS] if about and tensors else []
+            read = {name: file.get_tensor(name) for name in wanted}
     except json.JSONDecodeError:
         about = None
     except (SafetensorError, OSError) as error:

@@ -7,8 +7,9 @@ replacement or an attention override that is already there is called as before.
 import torch
 from torch import Tensor
 
+from .recording import ATTENDS_TO
+
 OVERRIDE = "optimized_attention_override"
-ATTENDS_TO = ("concepts", "image")
 
 
 def tap_blocks(transformer_options: dict, stream, call, left_out=()) -> dict:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import psutil
 import torch
 from torch import Tensor
 
@@ -24,9 +25,14 @@ class Vectors:
         return self.concepts.nbytes + self.image.nbytes
 
 
-def halved(x: Tensor) -> Tensor:
+def in_16_bit(x: Tensor) -> Tensor:
     """A copy of x on the host: as it is if it has 16 bits, else in float16. ValueError where that cannot hold its numbers."""
     copied = x.to("cpu", x.dtype if x.element_size() == BYTES else torch.float16, copy=True)
     if copied.dtype != x.dtype and not torch.isfinite(copied).all() and torch.isfinite(x).all():
         raise ValueError("keep_vectors: this model's vectors are too large for float16. Load it in bfloat16, or leave keep_vectors empty.")
     return copied
+
+
+def free_on_host() -> int:
+    """Bytes of RAM."""
+    return psutil.virtual_memory().available

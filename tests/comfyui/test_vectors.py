@@ -5,7 +5,7 @@ import logging
 
 import pytest
 import torch
-from concept_attention.concept_core import memory, recording, storage
+from concept_attention.concept_core import calls, memory, recording, storage
 from concept_attention.concept_core.encoding import encode_image
 from concept_attention.concept_core.maps import decode
 from concept_attention.concept_core.storage import load_recording, save_recording
@@ -37,16 +37,22 @@ def test_the_maps_follow_from_the_vectors(kind, tmp_path, kept, batch, cfg):
         assert json.loads(file.metadata()[storage.RECORDING])["kept_blocks"] == (list(range(blocks)) if kept == "all" else [1])
 
 
-def test_they_survive_a_file(kind, tmp_path):
+def test_of_some_pictures(kind, tmp_path):
     patched, heard = kind.record(keep_vectors="0-1")
     samples = kind.sample(patched, batch=3)
-    save_recording(heard, samples[[2, 0]], tmp_path / "first.safetensors")
-    save_recording(*load_recording(tmp_path / "first.safetensors"), tmp_path / "again.safetensors")
-    with safe_open(tmp_path / "first.safetensors", "pt") as first, safe_open(tmp_path / "again.safetensors", "pt") as again:
-        assert set(first.keys()) == set(again.keys())
-        assert all(torch.equal(first.get_tensor(name), again.get_tensor(name)) for name in first.keys())
+    save_recording(heard, samples[[2, 0]], tmp_path / "r.safetensors")
     maps = decode(heard, samples, blocks="0-1").values[[2, 0]]
-    torch.testing.assert_close(recipe(tmp_path / "first.safetensors"), maps, atol=2e-3, rtol=0)
+    torch.testing.assert_close(recipe(tmp_path / "r.safetensors"), maps, atol=2e-3, rtol=0)
+
+
+def test_a_loaded_recording_leaves_them_in_the_file(kind, tmp_path):
+    patched, heard = kind.record(keep_vectors="all")
+    samples = kind.sample(patched)
+    save_recording(heard, samples, tmp_path / "r.safetensors")
+    loaded, again = load_recording(tmp_path / "r.safetensors")
+    assert torch.equal(decode(loaded, again).values, decode(heard, samples).values) and not loaded.runs[0].vectors
+    with pytest.raises(ValueError, match="in the file that it was loaded from"):
+        save_recording(loaded, again, tmp_path / "again.safetensors")
 
 
 def test_of_a_picture(kind, tmp_path):
@@ -79,13 +85,26 @@ def test_too_little_memory_is_said_before_sampling(kind, monkeypatch):
     with pytest.raises(ValueError, match="keep_vectors needs about .* fewer blocks"):
         kind.sample(patched)
     assert heard.runs == []
+    monkeypatch.undo()
+    samples = kind.sample(patched)
+    assert len(heard.runs) == 1 and torch.equal(samples, kind.sample())
+
+
+def test_memory_that_runs_short_meanwhile_costs_the_vectors_only(kind, monkeypatch, tmp_path):
+    patched, heard = kind.record(keep_vectors="all")
+    free = iter([10**9, 10**9])
+    monkeypatch.setattr(calls, "free_on_host", lambda: next(free, 0))
+    samples = kind.sample(patched)
+    assert torch.equal(samples, kind.sample()) and not heard.runs[0].vectors and len(heard.runs[0].steps) == 4
+    with pytest.raises(ValueError, match="vectors are gone: RAM ran short"):
+        save_recording(heard, samples, tmp_path / "r.safetensors")
 
 
 def test_older_vectors_make_room(kind, monkeypatch, tmp_path):
     """Where memory is short, and beyond a bound; what is lost is said by Save, and the scores are still there."""
     patched, heard = kind.record(keep_vectors="all")
     first = kind.sample(patched, seed=1)
-    size = sum(vectors.bytes for vectors in heard.runs[0].vectors)
+    size = heard.runs[0].vector_bytes
     monkeypatch.setattr(memory, "free_on_host", lambda: 0 if heard.runs[0].vectors else 2 * size)
     second = kind.sample(patched, seed=2)
     assert not heard.runs[0].vectors and len(heard.runs[1].vectors) == 4
@@ -95,8 +114,17 @@ def test_older_vectors_make_room(kind, monkeypatch, tmp_path):
     assert [len(run.vectors) for run in heard.runs] == [0, 0, 4]
     for samples in (first, second):
         assert torch.isfinite(decode(heard, samples).values).all()
-        with pytest.raises(ValueError, match="had to make room"):
+        with pytest.raises(ValueError, match="vectors are gone: they made room"):
             save_recording(heard, samples, tmp_path / "r.safetensors")
+
+
+def test_steps_without_a_prompt_have_no_vectors(kind):
+    """As ConditioningSetTimestepRange leaves them."""
+    ((context, options),) = kind.prompts[0]
+    patched, heard = kind.record(keep_vectors="0")
+    kind.sample(patched, positive=[[context, options | {"start_percent": 0.0, "end_percent": 0.5}]])
+    (run,) = heard.runs
+    assert 0 < len(run.vectors) == len(run.steps) < 4
 
 
 def test_several_prompts_are_refused(kind):
