@@ -49,7 +49,8 @@ def test(options):
 
 def run(script, options, version=environment.NEWEST):
     python, variables = environment.prepare(NEEDED[script], version)
-    return subprocess.call([python, environment.ROOT / "dev" / script, *options], cwd=environment.ROOT, env=variables)
+    folder = Path.cwd() if script == "evaluate.py" else environment.ROOT  # files that are named lie where the user is
+    return subprocess.call([python, environment.ROOT / "dev" / script, *options], cwd=folder, env=variables)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,8 @@ from concept_attention.concept_core.sampling import record_concepts
 from concept_attention.concept_core.scores import SPACES
 from concept_attention.demo_model import DEMO_FAMILIES
 from probe import call_at
-from scenes import coverage_by_colour, draw_scene
+from scenes import HELD_OUT, coverage_by_colour, draw_scene
 
-HELD_OUT = 900_000_000  # first seed; training draws below it
 SIZES = {"square": (256, 256), "wide": (192, 320), "tall": (320, 192)}
 SIGMAS = [0.5, 0.4, 0.3]
 PAINTING_CFG = {"flux": 2.0, "sd3": 4.5}

@@ -8,7 +8,7 @@ boundary F-score (Csurka et al., 2013; 2 pixels); then the presence of what is t
 import argparse
 from collections import defaultdict
 
-from evaluate import HELD_OUT, SIZES, Demo, concepts_of
+from evaluate import SIZES, Demo, concepts_of
 
 # isort: split
 import numpy as np
@@ -18,7 +18,7 @@ from concept_attention.concept_core.masks import METHODS, masks
 from concept_attention.concept_core.presence import presence
 from concept_attention.concept_core.selection import select
 from concept_attention.demo_model import DEMO_FAMILIES
-from scenes import GROUNDS, SHAPES, draw_scene
+from scenes import GROUNDS, HELD_OUT, SHAPES, draw_scene
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
 TOLERANCE = 2  # pixels

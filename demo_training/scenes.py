@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+HELD_OUT = 900_000_000  # first seed that is not for training
 COLOURS = {  # of things
     "red": (0.87, 0.11, 0.15),
     "orange": (0.98, 0.52, 0.06),

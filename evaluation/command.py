@@ -1,7 +1,7 @@
 """Judge concept maps against label masks, and print a table of figures.
 
     python run.py evaluate scenes-single --family flux --vary spaces
-    python run.py evaluate imagenet --data gtsegs_ijcv.mat --wordnet DIR --family flux --unet FILE --clip FILE FILE --vae FILE --gpus 1
+    python run.py evaluate imagenet --data gtsegs_ijcv.mat --wordnet DIR --renamed FILE --unet FILE --clip FILE FILE --vae FILE --gpus 1
     python run.py evaluate folder --data DIR --family sd3 --checkpoint FILE
 
 What comes out lies in the folder --out: table.md, figures.json, pictures.csv with a line for each picture, variant and class,
@@ -20,7 +20,7 @@ from pathlib import Path
 import tomllib
 
 from .datasets import open_data
-from .presets import Protocol, names_of, protocol_named, swept
+from .presets import Protocol, ablation_named, names_of, protocol_named, swept
 from .worker import finished, work
 
 HERE = Path(__file__).resolve().parents[1]
@@ -38,21 +38,25 @@ class Job:
     sheets: int
     out: Path
 
+    @property
+    def single(self) -> bool:
+        return self.protocol.classes == "single"
+
     def about(self) -> dict:
-        return json.loads(
-            json.dumps({"protocol": asdict(self.protocol), "ablation": self.ablation, "data": self.data, "model": self.model})
-        )
+        variants = {"name": self.ablation, **ablation_named(self.ablation)}
+        about = {"protocol": asdict(self.protocol), "ablation": variants, "data": self.data, "model": self.model}
+        return json.loads(json.dumps(about))  # as it is read again
 
     def open_data(self):
-        return open_data(self.protocol.data, names=self.protocol.names, single=self.protocol.classes == "single", **self.data)
+        return open_data(self.protocol.data, names=self.protocol.names, single=self.single, **self.data)
 
 
 def main(arguments: list[str]) -> int:
     args = parse(arguments)
     try:
         job = job_of(args)
-        if args.share:
-            work_share(job, args.share)
+        if args.shard:
+            work_on_shard(job, args.shard)
             return 0
         return run(job, args, arguments)
     except ValueError as error:
@@ -60,14 +64,18 @@ def main(arguments: list[str]) -> int:
 
 
 def run(job: Job, args, arguments) -> int:
-    claim(job)
     data = job.open_data()
     ids = data.ids[: job.limit or None]
     if not ids:
         raise ValueError("There is no picture to judge: are the labels numbers from 1, and 255 only where nothing is judged?")
+    claim(job)
     done = finished(job.out)
     left = len([id for id in ids if id not in done])
     print(f"{len(ids)} pictures, {len(ids) - left} of them done before. Results go to {job.out}.", flush=True)
+    if data.left_out:
+        print(f"{data.left_out} pictures are left out: they are not of {'a single class' if job.single else 'any class'}.", flush=True)
+    if job.protocol.data == "imagenet" and not job.data["renamed"]:
+        print("Without --renamed the concepts are WordNet's words (malinois), not the paper's simpler ones (dog).", flush=True)
     if left:
         work_in_processes(job, min(args.processes or max(1, args.gpus), left), args.gpus, arguments, ids)
         done = finished(job.out)
@@ -76,64 +84,71 @@ def run(job: Job, args, arguments) -> int:
 
 
 def claim(job: Job):
-    """The folder of the results is this job's, new or gone on with."""
+    """The folder of the results is this job's: new, without any result yet, or gone on with."""
     stamp = job.out / "run.json"
-    if not stamp.is_file():
-        job.out.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(json.dumps(job.about(), indent=1) + "\n", encoding="utf-8")
-        return
-    before, now = json.loads(stamp.read_text(encoding="utf-8")), job.about()
-    differing = [f"{part}.{key}" for part in ("protocol", "data", "model") for key in now[part] if before[part].get(key) != now[part][key]]
-    if before != now:
-        raise ValueError(f"{job.out} holds another run ({', '.join(differing) or 'ablation'} differ): choose another --out, or remove it.")
+    job.out.mkdir(parents=True, exist_ok=True)
+    if stamp.is_file() and any(job.out.glob("part-*.jsonl")):
+        before, now = json.loads(stamp.read_text(encoding="utf-8")), job.about()
+        differing = [
+            f"{part}.{key}" for part in now for key in {**before[part], **now[part]} if before[part].get(key) != now[part].get(key)
+        ]
+        if differing:
+            raise ValueError(f"{job.out} holds another run ({', '.join(differing)} differ): choose another --out, or remove it.")
+    stamp.write_text(json.dumps(job.about(), indent=1) + "\n", encoding="utf-8")
 
 
 def work_in_processes(job: Job, processes: int, gpus: int, arguments, ids):
     """Each with a share of the pictures; a bar counts those that are done."""
     from tqdm import tqdm
 
-    workers = []
+    workers, failed = [], []
     try:
         for number in range(processes):
-            variables = {**os.environ, "ON_GPU": "1" if gpus else "", "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes))}
-            if gpus:
-                variables["CUDA_VISIBLE_DEVICES"] = str(number % gpus)
-            command = [sys.executable, HERE / "dev" / "evaluate.py", *arguments, "--share", f"{number}/{processes}"]
+            command = [sys.executable, HERE / "dev" / "evaluate.py", *arguments, "--shard", f"{number}/{processes}"]
             log = open(job.out / f"worker-{number}.log", "w", encoding="utf-8")
-            workers.append((subprocess.Popen([str(part) for part in command], env=variables, stdout=log, stderr=log), log))
-        with tqdm(total=len(ids), initial=count_done(job.out, ids), unit="picture", mininterval=0.5 if sys.stderr.isatty() else 20) as bar:
-            while any(process.poll() is None for process, _ in workers):
+            environment = environment_of(number, processes, gpus)
+            workers.append((subprocess.Popen([str(part) for part in command], env=environment, stdout=log, stderr=log), log))
+        quiet = 0.5 if sys.stderr.isatty() else 20
+        with tqdm(total=len(ids), initial=count_done(job.out, ids), unit="picture", mininterval=quiet) as bar:
+            while not failed and any(process.poll() is None for process, _ in workers):
                 time.sleep(0.5)
                 bar.update(count_done(job.out, ids) - bar.n)
-                if any(process.poll() for process, _ in workers):
-                    break
+                failed = [number for number, (process, _) in enumerate(workers) if process.poll()]
     finally:
         for process, log in workers:
             if process.poll() is None:
                 process.terminate()
             process.wait()
             log.close()
-    failed = [number for number, (process, _) in enumerate(workers) if process.returncode]
     if failed:
         log = (job.out / f"worker-{failed[0]}.log").read_text(encoding="utf-8", errors="replace").splitlines()
         raise ValueError("A worker failed. The end of its log:\n" + "\n".join(log[-12:]) + "\nWhat is done is kept: run it again to go on.")
+
+
+def environment_of(number: int, processes: int, gpus: int) -> dict[str, str]:
+    """A worker's: its GPU, of those that are visible here, or its share of the processors."""
+    variables = {**os.environ, "ON_GPU": "1" if gpus else "", "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes))}
+    if gpus:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(gpus)))
+        variables["CUDA_VISIBLE_DEVICES"] = visible.split(",")[number % gpus]
+    return variables
 
 
 def count_done(out: Path, ids) -> int:
     return min(len(ids), sum(part.read_bytes().count(b"\n") for part in out.glob("part-*.jsonl")))
 
 
-def work_share(job: Job, share: str):
-    """In a process of its own: every so-manieth of the pictures that are left."""
+def work_on_shard(job: Job, shard: str):
+    """In a process of its own: those of its pictures that are left."""
     from .judging import Judge
     from .models import Files, depth_of, load
 
-    number, processes = map(int, share.split("/"))
-    data = job.open_data()
-    ids, done = data.ids[: job.limit or None], finished(job.out)
-    left = [index for index, id in enumerate(ids) if id not in done]
+    number, processes = map(int, shard.split("/"))
+    data, done = job.open_data(), finished(job.out)
+    ids = data.ids[: job.limit or None]
+    left = [index for index in range(number, len(ids), processes) if ids[index] not in done]
     model, clip, vae = load(Files(**job.model))
-    work(Judge(model, clip, vae, data), depth_of(model), job, left[number::processes], job.out / f"part-{time.time_ns()}-{number}.jsonl")
+    work(Judge(model, clip, vae, data), depth_of(model), job, left, job.out / f"part-{time.time_ns()}-{number}.jsonl")
 
 
 def conclude(job: Job, done: dict[str, dict], classes: list[str]):
@@ -179,7 +194,7 @@ def parse(arguments):
     parser.add_argument("--family", choices=["flux", "sd3"], default="flux")
     parser.add_argument("--checkpoint", default="", help="a file with everything in it; without any file the demo model is judged")
     parser.add_argument("--unet", default="")
-    parser.add_argument("--clip", nargs="+", default=[])
+    parser.add_argument("--clip", nargs="+", action="extend", default=[])
     parser.add_argument("--vae", default="")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KNOB=VALUE", help="a knob's other value, in TOML: noise=0.3 'blocks=\"all\"'"
@@ -189,5 +204,5 @@ def parse(arguments):
     parser.add_argument("--processes", type=int, default=0, help="the pictures are shared out among them; one for each GPU if not given")
     parser.add_argument("--gpus", type=int, default=0, help="how many to use; 0 is the processor")
     parser.add_argument("--out", default="", help="a folder; evaluation_output/… if not given")
-    parser.add_argument("--share", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--shard", default="", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)

@@ -1,22 +1,23 @@
 """Pictures with label masks: ImageNet-Segmentation and PascalVOC 2012 in their original files, a folder, drawn scenes."""
 
+import glob
 import json
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ..demo_training.scenes import GROUNDS, SHAPES, draw_scene, plan_scene
+from ..demo_training.scenes import GROUNDS, HELD_OUT, SHAPES, draw_scene, plan_scene
 
 VOID = 255  # pixels that are not judged
 BINARY = ["background", "foreground"]
-FIRST_SCENE = 900_000_000  # the demo models were trained on seeds below
 
 
 @dataclass(frozen=True)
 class Sample:
-    """labels: [H, W] uint8, an index into the data set's classes or VOID. names: label → word, for what is to be named."""
+    """labels: [H, W] uint8, an index into the data set's classes or VOID, 0 for the background. names: label → word, of the rest."""
 
     id: str
     picture: Image.Image
@@ -37,7 +38,7 @@ class ImageNetSegmentation:
     words: the folder of WordNet 3.0 that holds data.noun. renamed: word → simpler word, for those named there.
     """
 
-    classes = BINARY
+    classes, left_out = BINARY, 0
 
     def __init__(self, path: Path, words: Path, renamed: dict[str, str]):
         import h5py
@@ -58,6 +59,7 @@ class ImageNetSegmentation:
         word = first_lemma(self.words / "data.noun", int(synset[1:]))
         return self.renamed.get(word, word)
 
+    @cached_property
     def vocabulary(self) -> list[str]:
         return sorted({self.name(index) for index in range(len(self.ids))})
 
@@ -83,6 +85,7 @@ class Masks:
         self.classes = BINARY if single else ["background", *(names.get(label, str(label)) for label in range(1, max(names) + 1))]
         count = {stem: len(self._named(self._labels(stem))) for stem in stems}
         self.ids = [stem for stem in stems if (count[stem] == 1 if single else count[stem] > 0)]
+        self.left_out = len(stems) - len(self.ids)
 
     def read(self, index: int) -> Sample:
         stem = self.ids[index]
@@ -93,12 +96,15 @@ class Masks:
             raise ValueError(f"{stem}: the picture has {sample.picture.size} pixels and its mask {labels.shape[::-1]}, width first.")
         return sample.as_single() if self.single else sample
 
+    @property
     def vocabulary(self) -> list[str]:
         return list(self.names.values())
 
     def _labels(self, stem):
         with Image.open(self.masks / f"{stem}.png") as mask:
-            return np.asarray(mask if mask.mode in ("P", "L") else mask.convert("L"))
+            if mask.mode not in ("P", "L"):
+                raise ValueError(f"The mask {stem}.png is of mode {mask.mode}: it should hold a number for each pixel (L or P).")
+            return np.asarray(mask)
 
     def _named(self, labels):
         present = [label for label in np.unique(labels).tolist() if label not in (0, VOID)]
@@ -109,7 +115,7 @@ class Masks:
 
 
 def picture_file(folder: Path, stem: str) -> Path:
-    files = sorted(path for path in folder.glob(f"{stem}.*") if path.stem == stem)
+    files = [path for path in folder.glob(f"{glob.escape(stem)}.*") if path.stem == stem]
     if len(files) != 1:
         raise ValueError(f"{folder} holds {len(files)} pictures called {stem}: there should be one for each mask.")
     return files[0]
@@ -130,7 +136,7 @@ def folder(root: Path, single: bool) -> Masks:
     for part in ("images", "masks", "classes.txt"):
         if not (root / part).exists():
             raise ValueError(f"There is no {part} in {root}: it should hold images, masks and classes.txt.")
-    lines = [line.split(maxsplit=1) for line in (root / "classes.txt").read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line.split(maxsplit=1) for line in (root / "classes.txt").read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     stems = sorted(path.stem for path in (root / "masks").glob("*.png"))
     return Masks(root / "images", root / "masks", stems, {int(label): name.strip() for label, name in lines}, single)
 
@@ -138,23 +144,27 @@ def folder(root: Path, single: bool) -> Masks:
 class Scenes:
     """Drawn scenes that the demo models have not seen: with all shapes and grounds as classes, or single things."""
 
+    left_out = 0
+
     def __init__(self, count: int, single: bool):
         self.single = single
         self.words = [*SHAPES, *GROUNDS]
-        self.classes = BINARY if single else self.words
-        seeds = iter(range(FIRST_SCENE, 2 * FIRST_SCENE))
+        self.classes = BINARY if single else ["background", *self.words]
+        seeds = iter(range(HELD_OUT, 2 * HELD_OUT))
         self.ids = [str(next(seed for seed in seeds if not single or len(plan_scene(seed)[1]) == 1)) for _ in range(count)]
 
     def read(self, index: int) -> Sample:
         scene = draw_scene(int(self.ids[index]))
         words = sorted({thing.shape for thing in scene.things}) + [scene.ground]
         areas = np.stack([scene.area(word) for word in words])
-        labels = np.array([self.words.index(word) for word in words], dtype=np.uint8)[areas.argmax(0)]
+        numbers = {word: number for number, word in enumerate(self.words, 1)}
+        labels = np.array([numbers[word] for word in words], dtype=np.uint8)[areas.argmax(0)]
         picture = Image.fromarray((scene.picture * 255).round().astype(np.uint8))
         named = words[:1] if self.single else words
-        sample = Sample(self.ids[index], picture, labels, {self.words.index(word): word for word in named}, scene.caption)
+        sample = Sample(self.ids[index], picture, labels, {numbers[word]: word for word in named}, scene.caption)
         return sample.as_single() if self.single else sample
 
+    @property
     def vocabulary(self) -> list[str]:
         return list(SHAPES) if self.single else self.words
 

@@ -32,13 +32,13 @@ def figures_of(results: list[dict], formula: str) -> Figures:
     The spread is half of the interval that holds 95 % of the figures of as many pictures drawn with replacement.
     """
     counts = Counts(*(np.array([result["counts"][field.name] for result in results]) for field in fields(Counts)))
-    precisions = [[pair for pair in result["precision"].values() if pair[0] is not None] for result in results]
-    sums = np.array([(*np.sum(pairs, 0), len(pairs)) if pairs else (0, 0, 0) for pairs in precisions])
+    precisions = [np.array(list(result["precision"].values()), dtype=float).reshape(-1, 2) for result in results]
+    sums, numbers = (np.array([reduced(pairs) for pairs in precisions]) for reduced in (_sum, _number))
 
     def values_of(chosen):
-        total = Counts(*(numbers[chosen].sum(0) for numbers in vars(counts).values()))
-        ours, theirs, number = sums[chosen].sum(0)
-        precision = np.array([ours, theirs]) / number if number else np.full(2, np.nan)
+        total = Counts(*(pixels[chosen].sum(0) for pixels in vars(counts).values()))
+        with np.errstate(invalid="ignore"):
+            precision = sums[chosen].sum(0) / numbers[chosen].sum(0)
         return np.array([accuracy(total), mean_iou(total), precision[0], *as_authors(total, formula), precision[1]])
 
     rng, every = np.random.default_rng(0), np.arange(len(results))
@@ -47,11 +47,19 @@ def figures_of(results: list[dict], formula: str) -> Figures:
     return Figures(values_of(every), (high - low) / 2, tuple(presence))
 
 
+def _sum(pairs):
+    return np.nansum(pairs, 0)
+
+
+def _number(pairs):
+    return (~np.isnan(pairs)).sum(0)
+
+
 def table(figures: dict[str, Figures], pictures: int) -> str:
     """Markdown, in per cent, ± the spread."""
     lines = [f"| {pictures} pictures | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
     for name, its in figures.items():
-        cells = [f"{100 * value:.2f} ± {100 * off:.2f}" for value, off in zip(its.values, its.spread)]
+        cells = ["–" if np.isnan(value) else f"{100 * value:.2f} ± {100 * off:.2f}" for value, off in zip(its.values, its.spread)]
         lines.append(f"| {name or 'all'} | {' | '.join(cells)} |")
     if any(its.presence[1] for its in figures.values()):
         lines += ["", "| presence | present: lowest, median | absent: median, highest | area under ROC |", "|---|---|---|---|"]
@@ -60,8 +68,9 @@ def table(figures: dict[str, Figures], pictures: int) -> str:
 
 
 def _presence(present, absent):
-    above = np.array(present)[:, None] - np.array(absent)
-    area = (above > 0).mean() + (above == 0).mean() / 2
+    from sklearn.metrics import roc_auc_score
+
+    area = roc_auc_score([True] * len(present) + [False] * len(absent), present + absent)
     return f"{min(present):.3f}, {np.median(present):.3f} | {np.median(absent):.3f}, {max(absent):.3f} | {area:.4f}"
 
 

@@ -45,7 +45,12 @@ class Judge:
             maps = decode(recording, latent, *choices).checked()
             labels = resized_labels(sample.labels, protocol.labels)
             scores, predicted = cut(maps, words, picture, labels.shape, protocol)
-            results[name] = figures(labels, scores, predicted, words, sample, len(self.data.classes), maps)
+            counts = metrics.count(labels, predicted, len(self.data.classes))
+            results[name] = {
+                "counts": {field: numbers.tolist() for field, numbers in vars(counts).items()},
+                "precision": precisions(labels, scores, words, sample, protocol.authors),
+                "presence": presences(maps, words, sample),
+            }
             look(name, maps, picture, labels, predicted)
         return results
 
@@ -54,6 +59,8 @@ class Judge:
         words = [(word, label) for label, word in sample.names.items()] + self.absent(sample, protocol)
         concepts = "\n".join(word for word, _ in words)
         encoded = encode_concepts(self.clip, concepts, "\n".join(protocol.background), protocol.tokens, protocol.encoder)
+        if encoded.names[: encoded.shown] != tuple(word for word, _ in words):
+            raise ValueError(f"Picture {sample.id}: {', '.join(word for word, _ in words)} should be different words without commas.")
         prompt = prompt_of(sample, protocol.prompt)
         positive = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(prompt))
         picture = as_tensor(resized(sample.picture, protocol.resize))
@@ -63,7 +70,9 @@ class Judge:
 
     def absent(self, sample: Sample, protocol: Protocol) -> list[tuple[str, int]]:
         """Words of the data set that are not in this picture, drawn by its id and the protocol's seed."""
-        others = [word for word in self.data.vocabulary() if word not in (*sample.names.values(), *protocol.background)]
+        if not protocol.absent:
+            return []
+        others = [word for word in self.data.vocabulary if word not in (*sample.names.values(), *protocol.background)]
         drawn = random.Random(f"{protocol.seed} {sample.id}").sample(others, min(protocol.absent, len(others)))
         labels = {name: label for label, name in enumerate(self.data.classes)}
         return [(word, labels.get(word, 0)) for word in drawn]
@@ -84,6 +93,8 @@ def resized(picture: Image.Image, steps: tuple[str, ...]) -> Image.Image:
         else:
             height, width = map(int, size[0].split("x"))
         picture = picture.resize((width, height), Image.Resampling[method.upper()])
+    if any(side % MULTIPLE for side in picture.size):
+        raise ValueError(f"resize: its last step leaves {picture.height} x {picture.width} pixels; both should be multiples of {MULTIPLE}.")
     return picture
 
 
@@ -112,16 +123,16 @@ def cut(maps: Maps, words, picture, size, protocol: Protocol) -> tuple[np.ndarra
     return nearest[0], nearest[1][0].astype(np.uint8)
 
 
-def figures(labels, scores, predicted, words, sample: Sample, classes: int, maps: Maps) -> dict:
-    counts = metrics.count(labels, predicted, classes)
-    precisions = {
-        label: (metrics.average_precision(labels, label, score), metrics.average_precision_as_authors(labels, label, score))
+def precisions(labels, scores, words, sample: Sample, formula: str) -> dict[int, tuple[float, float]]:
+    """Label → (average precision, the authors') of each class that is in the picture."""
+    return {
+        label: (metrics.average_precision(labels, label, score), metrics.average_precision_as_authors(labels, label, score, formula))
         for (word, label), score in zip(words, scores)
         if word in sample.names.values()
     }
+
+
+def presences(maps: Maps, words, sample: Sample) -> list[tuple[str, bool, float]]:
+    """(word, whether it is in the picture, its presence) of all that is shown; nothing of raw scores."""
     there = presence(maps, select(maps, "*"))[0].tolist() if maps.shares else []
-    return {
-        "counts": {name: value.tolist() for name, value in vars(counts).items()},
-        "precision": precisions,
-        "presence": [(word, word in sample.names.values(), share) for (word, _), share in zip(words, there)],
-    }
+    return [(word, word in sample.names.values(), share) for (word, _), share in zip(words, there)]

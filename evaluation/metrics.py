@@ -42,7 +42,7 @@ def mean_iou(counts: Counts, void_in_union: bool = False) -> float:
 
 
 def as_authors(counts: Counts, formula: str) -> tuple[float, float]:
-    """(accuracy, "mIoU") as the authors' code computes them on these data.
+    """(accuracy, "mIoU") as the authors' code computes them on these data; NaN without a formula.
 
     "complements" (ImageNet-Segmentation): it stacks each mask with its complement and counts both at once, so that
     either class's IoU is accuracy / (2 - accuracy). "void counts half" (VOC, single class): the same stack for the
@@ -54,26 +54,33 @@ def as_authors(counts: Counts, formula: str) -> tuple[float, float]:
         return right, right / (2 - right)
     if formula == "void counts half":
         return 2 * counts.right.sum() / (2 * counts.labelled.sum() + counts.void.sum()), mean_iou(counts)
-    return right, mean_iou(counts, void_in_union=True)
+    if formula == "void in the union":
+        return right, mean_iou(counts, void_in_union=True)
+    return np.nan, np.nan
 
 
-def average_precision(labels: np.ndarray, label: int, scores: np.ndarray) -> float | None:
-    """Area under precision over recall of one class's scores [H, W]; None where it has no pixel."""
+def average_precision(labels: np.ndarray, label: int, scores: np.ndarray) -> float:
+    """Area under precision over recall of one class's scores [H, W]; NaN where it has no pixel."""
     from sklearn.metrics import average_precision_score
 
     judged = labels != VOID
     truth = labels[judged] == label
-    return float(average_precision_score(truth, scores[judged])) if truth.any() else None
+    return float(average_precision_score(truth, scores[judged])) if truth.any() else np.nan
 
 
-def average_precision_as_authors(labels: np.ndarray, label: int, scores: np.ndarray) -> float | None:
-    """Of the scores, scaled to 0..1, and their complements at once, as the authors' code has it."""
+def average_precision_as_authors(labels: np.ndarray, label: int, scores: np.ndarray, formula: str) -> float:
+    """Of the scores and their complements at once, and of "complements" the scores are scaled to 0..1 before.
+
+    NaN where their code computes none.
+    """
     from sklearn.metrics import average_precision_score
 
+    if formula not in ("complements", "void counts half"):
+        return np.nan
     judged = labels != VOID
-    truth = labels[judged] == label
-    span = scores.max() - scores.min()
-    scaled = (scores[judged] - scores.min()) / span if span > 0 else np.zeros_like(scores[judged])
-    if not truth.any():
-        return None
-    return float(average_precision_score(np.concatenate([~truth, truth]), np.concatenate([1 - scaled, scaled])))
+    truth, scores = labels[judged] == label, scores.astype(np.float64)
+    if formula == "complements":
+        span = scores.max() - scores.min()
+        scores = (scores - scores.min()) / span if span > 0 else np.zeros_like(scores)
+    stacked = np.concatenate([1 - scores[judged], scores[judged]])
+    return float(average_precision_score(np.concatenate([~truth, truth]), stacked))

@@ -1,13 +1,16 @@
 """A model, its text encoders and its VAE, through ComfyUI's own loaders."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import comfy.sd
 import comfy.utils
 
 from ..concept_core.families import family_of
+from ..concept_core.families.flux import Flux1
+from ..concept_core.families.sd3 import SD3
 from ..demo_model import DEMO_FAMILIES
 
+FAMILIES = {"flux": Flux1, "sd3": SD3}
 CLIP_TYPES = {"flux": comfy.sd.CLIPType.FLUX, "sd3": comfy.sd.CLIPType.SD3}
 
 
@@ -21,12 +24,9 @@ class Files:
     clip: tuple[str, ...] = ()
     vae: str = ""
 
-    def about(self) -> dict:
-        return {part: value for part, value in asdict(self).items() if value}
-
 
 def load(files: Files):
-    """(MODEL, CLIP, VAE); ValueError names the part that is missing."""
+    """(MODEL, CLIP, VAE); ValueError names the part that is missing, or says that the model is of another family."""
     model = clip = vae = None
     if files.checkpoint == "demo":
         model, clip, vae = DEMO_FAMILIES[files.family].load()
@@ -41,6 +41,8 @@ def load(files: Files):
     for part, loaded in (("unet", model), ("clip", clip), ("vae", vae)):
         if loaded is None:
             raise ValueError(f"There is no {part} in {files.checkpoint or 'what was given'}: add --{part}.")
+    if family_of(model) is not FAMILIES[files.family]:
+        raise ValueError(f"The model is of {family_of(model).name}: give its --family.")
     return model, clip, vae
 
 

@@ -12,7 +12,7 @@ CHOICES = {
     "classes": ("all", "single"),
     "upsample": ("nearest", "smooth", "edges"),
     "cut": ("argmax", "mean"),
-    "authors": ("complements", "void counts half", "void in the union"),
+    "authors": ("", "complements", "void counts half", "void in the union"),
 }
 
 
@@ -42,7 +42,7 @@ class Protocol:
     upsample: str = "nearest"  # from tokens to pixels; "edges": smooth, and following the picture's
     cut: str = "argmax"  # or "mean": single classes, where the map is above its mean
     labels: int = 0  # side in pixels that labels are judged at, square; 0: as they are
-    authors: str = "complements"  # how the authors' code computes its figures on these data
+    authors: str = ""  # how the authors' code computes its figures on these data, if it does
 
     def __post_init__(self):
         for knob, choices in CHOICES.items():
@@ -60,13 +60,17 @@ class Protocol:
         unknown = set(knobs) - {field.name for field in fields(self)}
         if unknown:
             raise ValueError(f"There is no knob {', '.join(sorted(unknown))}. There are: {', '.join(f.name for f in fields(self))}.")
+        for knob, value in knobs.items():
+            wanted = type(getattr(self, knob))
+            if not isinstance(value, {tuple: list, float: (float, int)}.get(wanted, wanted)) or isinstance(value, bool) != (wanted is bool):
+                raise ValueError(f"{knob}: {value!r} is not of the kind of {getattr(self, knob)!r}.")
         return replace(self, **{knob: tuple(value) if isinstance(value, list) else value for knob, value in knobs.items()})
 
 
 def protocol_named(name: str, changes: dict[str, Any]) -> Protocol:
     """ValueError where there is none of that name, or no such knob."""
     knobs = _chosen("protocols", name)
-    return Protocol(data=knobs["data"]).changed(knobs | changes)
+    return Protocol(data=knobs["data"]).changed(knobs).changed(changes)
 
 
 def variants_of(protocol: Protocol, ablation: str | None, depth: int) -> dict[str, Protocol]:
@@ -82,7 +86,11 @@ def variants_of(protocol: Protocol, ablation: str | None, depth: int) -> dict[st
 
 def swept(ablation: str | None) -> str | None:
     """The knob that an ablation goes through, if it is one that can be drawn as a curve."""
-    return _chosen("ablations", ablation).get("over") if ablation else None
+    return ablation_named(ablation).get("over")
+
+
+def ablation_named(name: str | None) -> dict:
+    return _chosen("ablations", name) if name else {}
 
 
 def names_of(kind: str) -> list[str]:

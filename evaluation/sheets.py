@@ -57,14 +57,11 @@ def as_picture(picture: torch.Tensor) -> Image.Image:
     return Image.fromarray((picture.clamp(0, 1) * 255).round().byte().numpy())
 
 
-def lay_out(strips: list[Path], out: Path) -> list[Path]:
+def lay_out(strips: list[Path], out: Path):
     """Pages of ROWS strips each."""
-    pages = []
-    for first in range(0, len(strips), ROWS):
+    for number, first in enumerate(range(0, len(strips), ROWS), 1):
         rows = [Image.open(path) for path in strips[first : first + ROWS]]
         page = Image.new("RGB", (max(row.width for row in rows), SIDE * len(rows)), "white")
         for place, row in enumerate(rows):
             page.paste(row, (0, place * SIDE))
-        pages.append(out / f"sheet_{len(pages) + 1:03}.jpg")
-        page.save(pages[-1], quality=88)
-    return pages
+        page.save(out / f"sheet_{number:03}.jpg", quality=88)

@@ -4,12 +4,13 @@ import drawn_data
 import numpy as np
 import pytest
 from concept_attention.evaluation.datasets import VOID, open_data
+from PIL import Image
 from scenes import draw_scene
 
 
 def test_imagenet(opened):
     _, data = opened("imagenet")
-    assert data.ids == ["0", "1", "2"] and data.vocabulary() == ["circle", "heart", "square"]
+    assert data.ids == ["0", "1", "2"] and data.vocabulary == ["circle", "heart", "square"]
     for index, (seed, word) in enumerate(zip(drawn_data.SEEDS, ("heart", "circle", "square"))):
         sample, scene = data.read(index), draw_scene(seed, 192, 256)
         assert sample.names == {1: word} and sample.picture.size == (256, 192)
@@ -27,7 +28,7 @@ def test_imagenet_without_the_words(sources, tmp_path):
 
 def test_voc_single(opened):
     protocol, data = opened("voc-single")
-    assert data.ids == ["2007_0", "2007_1", "2007_2"]
+    assert data.ids == ["2007_0", "2007_1", "2007_2"] and data.left_out == 1
     sample = data.read(1)
     assert sample.names == {1: protocol.names[4]} == {1: "bottle"}
     assert np.array_equal(sample.labels, drawn_data.labels_of(draw_scene(drawn_data.SEEDS[1]), [1]))
@@ -73,6 +74,11 @@ def without_a_picture(root):
     (root / "images" / "0.webp").unlink()
 
 
+def with_a_coloured_mask(root):
+    drawn_data.write_folder(root)
+    Image.new("RGB", (320, 240)).save(root / "masks" / "1.png")
+
+
 @pytest.mark.parametrize(
     ("kind", "make", "message"),
     [
@@ -81,6 +87,7 @@ def without_a_picture(root):
         ("folder", lambda root: root.mkdir(), "There is no images"),
         ("folder", without_a_name, "the label 3, which has no name"),
         ("folder", without_a_picture, "holds 0 pictures called 0"),
+        ("folder", with_a_coloured_mask, "of mode RGB: it should hold a number for each"),
     ],
 )
 def test_folders_that_are_not_as_they_should_be(tmp_path, kind, make, message):

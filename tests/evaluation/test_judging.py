@@ -110,10 +110,31 @@ def test_pictures_are_resized_as_told():
     assert resized_labels(np.arange(6, dtype=np.uint8).reshape(2, 3), 6)[:, 0].tolist() == [0, 0, 0, 3, 3, 3]
 
 
+def test_sides_that_tokens_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="leaves 375 x 500 pixels"):
+        resized(Image.new("RGB", (500, 375)), ())
+
+
+def test_words_that_cannot_be_told_apart_are_refused(loaded, opened):
+    for names in (["heart"] * 20, ["heart, red"] * 7 + ["star"] * 13):
+        with pytest.raises(ValueError, match="should be different words without commas"):
+            protocol, data = opened("voc-multi", **SMALL, names=names)
+            Judge(*loaded, data).judge(data.read(3), {"": protocol})
+
+
 def test_prompts(opened):
     _, data = opened("voc-multi")
     sample = data.read(3)
     assert prompt_of(sample, "a {}") == "a car,a monitor" and prompt_of(sample, "") == "" and prompt_of(sample, "a photo") == "a photo"
+
+
+def test_a_model_of_another_family_is_refused(tmp_path, monkeypatch):
+    import comfy.sd
+    from concept_attention.demo_model import DEMO_FAMILIES
+
+    monkeypatch.setattr(comfy.sd, "load_diffusion_model", lambda path: DEMO_FAMILIES["sd3"].load_model())
+    with pytest.raises(ValueError, match="The model is of SD3 and SD3.5.*give its --family"):
+        load(Files("flux", "demo", unet="sd3.safetensors"))
 
 
 def test_a_part_that_is_missing_is_named():

@@ -46,7 +46,7 @@ def test_average_precision():
     judged = labels != VOID
     expected = average_precision_score(labels[judged] == 3, scores[judged])
     assert average_precision(labels, 3, scores) == pytest.approx(expected, abs=1e-12)
-    assert average_precision(labels, 9, scores) is None
+    assert np.isnan(average_precision(labels, 9, scores))
     # by hand: in the order of the scores right, wrong, right
     assert average_precision(np.array([[1, 0, 1, VOID]]), 1, np.array([[0.9, 0.8, 0.7, 1.0]])) == pytest.approx((1 + 2 / 3) / 2)
 
@@ -86,13 +86,15 @@ def test_the_authors_union_with_void():
     assert as_authors(count(labels, predicted, CLASSES), "void in the union")[1] == pytest.approx(np.mean(expected), abs=1e-12)
 
 
-def test_the_authors_average_precision_is_of_both_classes_at_once():
+@pytest.mark.parametrize("formula", ["complements", "void counts half"])
+def test_the_authors_average_precision_is_of_both_classes_at_once(formula):
     labels, _, scores = drawn(4, classes=2)
-    judged = labels != VOID
-    scaled = (scores - scores.min()) / (scores.max() - scores.min())
+    scores, judged = 0.3 + scores / 2, labels != VOID
+    scaled = (scores - scores.min()) / (scores.max() - scores.min()) if formula == "complements" else scores
     truth = np.stack([labels == 0, labels == 1])[:, judged].flatten()
     expected = average_precision_score(truth, np.stack([1 - scaled, scaled])[:, judged].flatten())
-    assert average_precision_as_authors(labels, 1, scores) == pytest.approx(expected, abs=1e-12)
+    assert average_precision_as_authors(labels, 1, scores, formula) == pytest.approx(expected, abs=1e-12)
+    assert np.isnan(average_precision_as_authors(labels, 1, scores, "void in the union"))
 
 
 def test_the_spread_is_that_of_a_proportion():

@@ -30,7 +30,13 @@ def test_ablations():
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"noize": 1}, "no knob noize"), ({"cut": "best"}, "cut: 'best' is none of"), ({"cut": "mean"}, 'set classes to "single"')],
+    [
+        ({"noize": 1}, "no knob noize"),
+        ({"background": "grass"}, "background: 'grass' is not of the kind of"),
+        ({"samples": True}, "samples: True is not of the kind of 1"),
+        ({"cut": "best"}, "cut: 'best' is none of"),
+        ({"cut": "mean"}, 'set classes to "single"'),
+    ],
 )
 def test_knobs_that_are_not_there(changes, message):
     with pytest.raises(ValueError, match=message):
