@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent / "dev"))
 import environment  # noqa: E402
 
 IN_COMFYUI = ["tests/golden", "tests/comfyui", "tests/live"]
-NEEDED = {"demo.py": [], "run_tests.py": ["TEST_TOOLS", "EVALUATION_TOOLS"], "evaluate.py": ["EVALUATION_TOOLS"]}
+NEEDED = {"demo.py": [], "run_tests.py": ["TEST_TOOLS", "EVALUATION_TOOLS"], "run_evaluation.py": ["EVALUATION_TOOLS"]}
 
 
 def main():
@@ -27,7 +27,7 @@ def main():
     if job not in ("demo", "test", "evaluate"):
         sys.exit(__doc__)
     try:
-        return test(options) if job == "test" else run(f"{job}.py", options)
+        return test(options) if job == "test" else run({"demo": "demo.py", "evaluate": "run_evaluation.py"}[job], options)
     except KeyboardInterrupt:
         return 130
 
@@ -49,7 +49,7 @@ def test(options):
 
 def run(script, options, version=environment.NEWEST):
     python, variables = environment.prepare(NEEDED[script], version)
-    folder = Path.cwd() if script == "evaluate.py" else environment.ROOT  # files that are named lie where the user is
+    folder = Path.cwd() if script == "run_evaluation.py" else environment.ROOT  # files that are named lie where the user is
     return subprocess.call([python, environment.ROOT / "dev" / script, *options], cwd=folder, env=variables)
 
 

@@ -104,7 +104,7 @@ def work_in_processes(job: Job, processes: int, gpus: int, arguments, ids):
     workers, failed = [], []
     try:
         for number in range(processes):
-            command = [sys.executable, HERE / "dev" / "evaluate.py", *arguments, "--shard", f"{number}/{processes}"]
+            command = [sys.executable, HERE / "dev" / "run_evaluation.py", *arguments, "--shard", f"{number}/{processes}"]
             log = open(job.out / f"worker-{number}.log", "w", encoding="utf-8")
             environment = environment_of(number, processes, gpus)
             workers.append((subprocess.Popen([str(part) for part in command], env=environment, stdout=log, stderr=log), log))

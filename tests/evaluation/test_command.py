@@ -11,7 +11,7 @@ from comfy_server import ROOT
 
 
 def evaluate(*arguments):
-    command = [sys.executable, ROOT / "dev" / "evaluate.py", *arguments]
+    command = [sys.executable, ROOT / "dev" / "run_evaluation.py", *arguments]
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, env=os.environ)
 
 
