@@ -21,9 +21,20 @@ COLORMAPS = {
 }
 
 
-def colour(values: Tensor, name: str) -> Tensor:
-    """[...] in 0..1 → [..., 3] RGB in 0..1; values beyond are clamped."""
+STEPS = 4096  # of a colour map: far finer than 8 bits show
+
+
+def colour(values: Tensor, name: str, out: Tensor | None = None) -> Tensor:
+    """[...] in 0..1 → [..., 3] RGB in 0..1, in `out` if it is given; values beyond are clamped."""
+    table = _table(name)
+    index = (values.clamp(0, 1) * (STEPS - 1)).round_().int()
+    picked = None if out is None else out.view(-1, 3)
+    return torch.index_select(table, 0, index.flatten(), out=picked).view(*values.shape, 3)
+
+
+def _table(name):
+    """[STEPS, 3]"""
     stops = torch.tensor([[int(stop[i : i + 2], 16) for i in (0, 2, 4)] for stop in COLORMAPS[name].split()]) / 255
-    position = values.clamp(0, 1) * (len(stops) - 1)
+    position = torch.linspace(0, len(stops) - 1, STEPS)
     lower = position.long().clamp(max=len(stops) - 2)
-    return torch.lerp(stops[lower], stops[lower + 1], (position - lower)[..., None])
+    return torch.lerp(stops[lower], stops[lower + 1], (position - lower)[:, None])

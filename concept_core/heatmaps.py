@@ -28,16 +28,18 @@ def heatmaps(
     image: see pictures_for; the heatmaps take its size. Labels give each concept's name and, of shares, its presence.
     """
     values = maps.checked().values[:, : maps.shown].float()
-    pictures = pictures_for(maps, image)
     size = maps.image_size if image is None else tuple(image.shape[1:3])
-    smooth = upsample(values, maps.pixels_per_token, maps.image_size, size)
-    colours = colour(scaled(smooth, scale, maps.shares), colormap)
-    if image is not None:
-        colours = torch.lerp(pictures[:, None], colours, opacity)
-    colours = colours.flatten(0, 1)
-    if labels:
-        colours = torch.stack([draw_label(picture, text) for picture, text in zip(colours, labelled(maps))])
-    return colours
+    texts = iter(labelled(maps) if labels else [])
+    result = torch.empty(len(values), maps.shown, *size, 3)
+    for drawn, value, picture in zip(result, values, pictures_for(maps, image)):
+        smooth = upsample(value[None], maps.pixels_per_token, maps.image_size, size)
+        for heatmap, shares in zip(drawn, scaled(smooth, scale, maps.shares)[0]):
+            colour(shares, colormap, out=heatmap)
+            if picture is not None:
+                torch.lerp(picture, heatmap, opacity, out=heatmap)
+            if labels:
+                draw_label(heatmap, next(texts))
+    return result.flatten(0, 1)
 
 
 def scaled(values: Tensor, scale: str, shares: bool) -> Tensor:
@@ -54,4 +56,4 @@ def scaled(values: Tensor, scale: str, shares: bool) -> Tensor:
     flat = span <= 1e-6 * high.abs().clamp(min=1e-6)
     if flat.any():
         logging.warning("Concept Attention: a map is the same everywhere; it is drawn in the lowest colour.")
-    return torch.where(flat, torch.zeros_like(values), (values - low) / span.clamp(min=1e-30))
+    return ((values - low) / span.clamp(min=1e-30)).masked_fill_(flat, 0)

@@ -1,4 +1,4 @@
-"""Names in the top left corner of a picture, in white on a dark plate."""
+"""Names in the top left corner of a picture, in white on a dark plate; drawn into the picture that is given."""
 
 import math
 
@@ -34,13 +34,12 @@ def _draw(picture, texts, font, colours=None):
     for row, text in enumerate(texts):
         ImageDraw.Draw(plate).text((indent + _pad(font), row * line + _pad(font) // 2), text, fill=255, font=font)
     ink = torch.from_numpy(np.asarray(plate, dtype=np.float32) / 255)[: picture.shape[0], : picture.shape[1], None]
-    drawn = picture.clone()
-    corner = drawn[: ink.shape[0], : ink.shape[1]]
+    corner = picture[: ink.shape[0], : ink.shape[1]]
     corner.mul_(0.35).lerp_(torch.ones_like(corner), ink)
     for row, colour in enumerate([] if colours is None else colours):
         pad = _pad(font)
-        drawn[row * line + pad : (row + 1) * line - pad, pad : line - pad] = colour
-    return drawn
+        picture[row * line + pad : (row + 1) * line - pad, pad : line - pad] = colour
+    return picture
 
 
 def _largest(height, width):

@@ -70,7 +70,16 @@ def say_absent(label: str, number: int):
 def winners(maps: Maps, picture: Tensor | None, edge_radius: int = EDGE_RADIUS) -> Tensor:
     """[H, W] int64: which concept, background list included, has the highest value at each pixel of a single picture."""
     _check_that_concepts_compete(maps)
-    return at_pixels(maps, maps.values[0], picture, edge_radius).argmax(0)
+    return _strongest(at_pixels(maps, maps.values[0], picture, edge_radius))
+
+
+def _strongest(values: Tensor) -> Tensor:
+    """[N, H, W] → argmax over N, [H, W]; PyTorch's own takes ten times as long over the first dimension."""
+    highest, winner = values[0].clone(), torch.zeros(values.shape[1:], dtype=torch.int64)
+    for place, value in enumerate(values[1:], 1):
+        winner.masked_fill_(value > highest, place)
+        torch.maximum(highest, value, out=highest)
+    return winner
 
 
 def at_pixels(maps: Maps, values: Tensor, picture: Tensor | None, edge_radius: int) -> Tensor:
@@ -104,7 +113,7 @@ def _winning(maps, selections, picture, edge_radius):
     """Where a selection, its members joined, has more than any other concept."""
     _check_that_concepts_compete(maps)
     values = at_pixels(maps, maps.values[0], picture, edge_radius)
-    winner = values.argmax(0)
+    winner = _strongest(values)
     return [
         (winner == selection.members[0]).float()
         if len(selection.members) == 1

@@ -45,7 +45,7 @@ def test_the_legend_has_each_concepts_colour():
 @pytest.mark.parametrize(("width", "height", "count"), [(64, 320, 5), (256, 256, 12), (1024, 64, 3), (24, 24, 2), (256, 256, 40)])
 def test_legends_fit(width, height, count):
     picture = torch.full((height, width, 3), 0.5)
-    drawn = draw_legend(picture, [f"concept {i} 0.5" for i in range(count)], torch.rand(count, 3))
+    drawn = draw_legend(picture.clone(), [f"concept {i} 0.5" for i in range(count)], torch.rand(count, 3))
     assert drawn.shape == picture.shape and picture.eq(0.5).all()
     assert not torch.equal(drawn, picture)
 
