@@ -1,10 +1,11 @@
-"""Run the demo, the tests or an evaluation. They set up all they need in .dev/.
+"""Run the demo, the tests, an evaluation or a benchmark. They set up all they need in .dev/.
 
     python run.py demo              paints with the demo model and leaves pictures and maps in demo_output/
     python run.py test              all tests with the newest supported ComfyUI, then those that need ComfyUI with the oldest
     python run.py test --every      the tests that need ComfyUI with each supported version
     python run.py test PYTEST ...   what is given to pytest, with the newest
     python run.py evaluate ...      judges concept maps against label masks; with --help it says more
+    python run.py benchmark ...     what the nodes cost; with --help it says more
 
 Needs Python 3.11 or newer. To use a ComfyUI of your own, set COMFYUI_PATH to its folder and run this with its Python.
 """
@@ -19,15 +20,20 @@ sys.path.insert(0, str(Path(__file__).parent / "dev"))
 import environment  # noqa: E402
 
 IN_COMFYUI = ["tests/golden", "tests/comfyui", "tests/live"]
-NEEDED = {"demo.py": [], "run_tests.py": ["TEST_TOOLS", "EVALUATION_TOOLS"], "run_evaluation.py": ["EVALUATION_TOOLS"]}
+JOBS = {  # each one's script, and the tools that it needs
+    "demo": ("demo.py", []),
+    "test": ("run_tests.py", ["TEST_TOOLS", "EVALUATION_TOOLS"]),
+    "evaluate": ("run_evaluation.py", ["EVALUATION_TOOLS"]),
+    "benchmark": ("run_benchmark.py", []),
+}
 
 
 def main():
     job, *options = sys.argv[1:] or [""]
-    if job not in ("demo", "test", "evaluate"):
+    if job not in JOBS:
         sys.exit(__doc__)
     try:
-        return test(options) if job == "test" else run({"demo": "demo.py", "evaluate": "run_evaluation.py"}[job], options)
+        return test(options) if job == "test" else run(job, options)
     except KeyboardInterrupt:
         return 130
 
@@ -36,20 +42,21 @@ def test(options):
     if "COMFYUI_PATH" in os.environ and "--every" in options:
         sys.exit("--every runs the versions that it sets up itself: unset COMFYUI_PATH.")
     if "COMFYUI_PATH" in os.environ or options not in ([], ["--every"]):
-        return run("run_tests.py", options)
+        return run("test", options)
     if options == ["--every"]:
         parts = [(version, IN_COMFYUI) for version in environment.VERSIONS]
     else:
         parts = [(environment.NEWEST, []), (environment.OLDEST, IN_COMFYUI)]
-    failed = [version for version, tests in parts if run("run_tests.py", tests, version) != 0]
+    failed = [version for version, tests in parts if run("test", tests, version) != 0]
     if failed:
         print(f"Failed with ComfyUI {', '.join(failed)}.")
     return 1 if failed else 0
 
 
-def run(script, options, version=environment.NEWEST):
-    python, variables = environment.prepare(NEEDED[script], version)
-    folder = Path.cwd() if script == "run_evaluation.py" else environment.ROOT  # files that are named lie where the user is
+def run(job, options, version=environment.NEWEST):
+    script, tools = JOBS[job]
+    python, variables = environment.prepare(tools, version)
+    folder = Path.cwd() if job == "evaluate" else environment.ROOT  # files that are named lie where the user is
     return subprocess.call([python, environment.ROOT / "dev" / script, *options], cwd=folder, env=variables)
 
 

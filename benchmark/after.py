@@ -1,0 +1,59 @@
+"""What comes after sampling: decoding, heatmaps, masks, on the processor as in the nodes."""
+
+import time
+
+import torch
+
+from ..concept_core.concepts import Concepts
+from ..concept_core.heatmaps import heatmaps
+from ..concept_core.maps import decode
+from ..concept_core.masks import masks
+from ..concept_core.recording import Recording, Run
+from ..concept_core.segmentation import segment
+
+CASES = ((1024, 4), (2048, 8), (4096, 12))  # side in pixels, concepts
+STEPS, BLOCKS, TURNS = 20, 4, 5
+
+
+def recorded(side: int, number: int):
+    """(recording, samples) with scores that are smooth over the picture, as real ones are."""
+    tokens = side // 16
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.nn.functional.avg_pool2d(torch.randn(BLOCKS, number, tokens, tokens, generator=generator), 9, 1, 4) * 20
+    samples = torch.randn(1, 16, side // 8, side // 8, generator=generator)
+    run = Run(1, (side // 8, side // 8), (tokens, tokens), (side, side), lambda percent: 1 - percent, latents=[samples])
+    for step in range(STEPS):
+        run.add(1 - step / STEPS, {"output": scores.flatten(2)[:, None] + step / 100})
+    names = tuple(f"concept {n}" for n in range(number))
+    concepts = Concepts(names, number, "t5", torch.zeros(number, 1), torch.eye(number))
+    return Recording(concepts, ("output",), BLOCKS, range(BLOCKS), 16, [run]), samples
+
+
+@torch.no_grad()
+def rows():
+    """(what, seconds) of the median of some turns."""
+    for side, number in CASES:
+        recording, samples = recorded(side, number)
+        small = torch.rand(1, 3, side // 16, side // 16, generator=torch.Generator().manual_seed(1))
+        image = torch.nn.functional.interpolate(small, size=(side, side), mode="bicubic").clamp(0, 1).movedim(1, -1).contiguous()
+        maps = decode(recording, samples)
+        works = {
+            "Decode": lambda: decode(recording, samples),
+            "Heatmap over the picture": lambda: heatmaps(maps, image),
+            "Mask, one concept, soft": lambda: masks(maps, "concept 0", "soft", image=image),
+            "Masks of all, soft": lambda: masks(maps, "*", "soft", image=image),
+            "Masks of all, winner": lambda: masks(maps, "*", "winner", image=image),
+            "Mask, feathered by 16 pixels": lambda: masks(maps, "concept 0", "soft", image=image, feather=16),
+            "Segmentation": lambda: segment(maps, image),
+        }
+        for name, work in works.items():
+            yield f"{side} x {side}, {number} concepts: {name}", median(work)
+
+
+def median(work) -> float:
+    times = []
+    for _ in range(TURNS):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return sorted(times)[TURNS // 2]

@@ -1,0 +1,100 @@
+"""Time and memory of samplings in turns, through ComfyUI's own sampler."""
+
+import gc
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import comfy.model_management
+import comfy.sample
+import psutil
+import torch
+
+from .models import Size, prompt
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one way: ratios of its time to the plain sampling's beside it, extra bytes at the peak, bytes that stay."""
+
+    ratios: list[float]
+    seconds: float
+    peak: int
+    kept: int
+
+    @property
+    def ratio(self) -> float:
+        return sorted(self.ratios)[len(self.ratios) // 2]
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """The quarter below and the quarter above."""
+        ordered = sorted(self.ratios)
+        return ordered[len(ordered) // 4], ordered[-1 - len(ordered) // 4]
+
+
+class Sampling:
+    """Steps of one model on one latent."""
+
+    def __init__(self, size: Size, side: int, batch: int, steps: int, cfg: float):
+        self.prompts, self.steps, self.cfg = (prompt(size, 1), prompt(size, 2)), steps, cfg
+        self.latent = torch.zeros(batch, 16, side // 8, side // 8)
+        self.noise = comfy.sample.prepare_noise(self.latent, 0)
+
+    def __call__(self, model) -> float:
+        """Seconds."""
+        finish()
+        started = time.perf_counter()
+        choices = (self.steps, self.cfg, "euler", "simple", *self.prompts, self.latent)
+        comfy.sample.sample(model, self.noise, *choices, seed=0, disable_pbar=True)
+        finish()
+        return time.perf_counter() - started
+
+
+def finish():
+    if comfy.model_management.get_torch_device().type == "cuda":
+        torch.cuda.synchronize()
+
+
+def compare(sampling: Sampling, plain, patched, kept: Callable[[], int], let_go: Callable[[], None], pairs: int) -> Cost:
+    """Plain and patched in turns, which one goes first by turns as well, after one of each to warm up."""
+    base = peak_of(lambda: sampling(plain))
+    extra = max(0, peak_of(lambda: sampling(patched)) - base)
+    held = kept()
+    ratios, seconds = [], []
+    for turn in range(pairs):
+        let_go()
+        gc.collect()
+        order = (plain, patched) if turn % 2 else (patched, plain)
+        times = {id(model): sampling(model) for model in order}
+        ratios.append(times[id(patched)] / times[id(plain)])
+        seconds.append(times[id(plain)])
+    return Cost(ratios, sorted(seconds)[len(seconds) // 2], extra, held)
+
+
+def peak_of(work: Callable[[], object]) -> int:
+    """Bytes that are held at most while it runs, above what is held before: on the GPU if there is one, else of this process."""
+    gc.collect()
+    if comfy.model_management.get_torch_device().type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        work()
+        return torch.cuda.max_memory_allocated() - before
+    process, highest, done = psutil.Process(os.getpid()), [0], threading.Event()
+    before = process.memory_info().rss
+
+    def watch():
+        while not done.is_set():
+            highest[0] = max(highest[0], process.memory_info().rss)
+            done.wait(0.005)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        work()
+    finally:
+        done.set()
+        watcher.join()
+    return highest[0] - before

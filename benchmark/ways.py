@@ -1,0 +1,73 @@
+"""The ways to get maps that are compared: these nodes', the authors' and DAAM's, as plain restatements on the same hooks."""
+
+from contextlib import contextmanager
+
+import torch
+
+from ..concept_core import calls, taps
+from ..concept_core.sampling import record_concepts
+
+WAYS = ("nodes", "authors", "probabilities")
+ROWS_AT_ONCE = 1024
+
+
+@contextmanager
+def model_of(way: str, model, concepts, prompt_tokens: int, kept: list, **choices):
+    """(a MODEL that records in that way while the context lasts, its Recording if it has one); what it keeps beside goes to `kept`."""
+    if way == "probabilities":
+        yield with_probabilities(model, prompt_tokens, kept), None
+        return
+    patched, recording = record_concepts(model, concepts, **choices)
+    if way == "nodes":
+        yield patched, recording
+        return
+    attend, record = taps.attend, calls.Call.record
+    taps.attend, calls.Call.record = attend_with_every_row, keeping_vectors(record, kept)
+    try:
+        yield patched, recording
+    finally:
+        taps.attend, calls.Call.record = attend, record
+
+
+def attend_with_every_row(concept_q, concept_k, concept_v, image_k, image_v, attends_to=taps.ATTENDS_TO):
+    """As the authors' code: image rows attend to concepts and image as well, and only the concepts' rows are used.
+
+    The image's keys stand in for its queries, which are of the same size.
+    """
+    q, k, v = torch.cat((concept_q, image_k), 2), torch.cat((concept_k, image_k), 2), torch.cat((concept_v, image_v), 2)
+    out = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+    return out[:, :, : concept_q.shape[2]].transpose(1, 2).flatten(2)
+
+
+def keeping_vectors(record, kept):
+    """As the authors' code: output vectors and queries of concepts and image go to the host in every block and step.
+
+    Keys and values stand in for the queries, which are of the same size.
+    """
+
+    def record_and_keep(call, attended, image_out, concept_k, image_q, concept_v, image_v):
+        kept.extend(x.detach().cpu().clone() for x in (attended, image_out, concept_k, image_v))
+        record(call, attended, image_out, concept_k, image_q, concept_v, image_v)
+
+    return record_and_keep
+
+
+def with_probabilities(model, prompt_tokens: int, kept: list):
+    """As DAAM: attention is not fused, and its probabilities from image to prompt are kept, the mean over heads."""
+    model = model.clone()
+
+    def attention(function, q, k, v, heads, *args, **kwargs):
+        if not kwargs.get("skip_reshape"):
+            q, k, v = (taps.split_heads(x, heads) for x in (q, k, v))
+        rows, means = [], []
+        for part in q.split(ROWS_AT_ONCE, 2):
+            probabilities = (part @ k.transpose(2, 3) / part.shape[-1] ** 0.5).softmax(-1)
+            rows.append(probabilities @ v)
+            means.append(probabilities[..., :prompt_tokens].mean(1))
+        kept.append(torch.cat(means, 1)[:, prompt_tokens:].cpu())
+        return torch.cat(rows, 2).transpose(1, 2).flatten(2)
+
+    model.model_options = {**model.model_options}
+    options = model.model_options["transformer_options"] = {**model.model_options.get("transformer_options", {})}
+    options[taps.OVERRIDE] = attention
+    return model

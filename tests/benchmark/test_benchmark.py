@@ -1,0 +1,56 @@
+"""The benchmark's ways do what they stand for, and its command prints its table."""
+
+import comfy.sample
+import pytest
+import torch
+from concept_attention.benchmark import after, models
+from concept_attention.benchmark.command import main
+from concept_attention.benchmark.measure import Cost, Sampling
+from concept_attention.benchmark.ways import model_of
+
+
+@pytest.fixture(scope="module", params=["flux-small", "sd3-small"])
+def size(request):
+    return models.SIZES[request.param]
+
+
+def sampled(sampling, model):
+    return comfy.sample.sample(
+        model, sampling.noise, sampling.steps, 1.0, "euler", "simple", *sampling.prompts, sampling.latent, seed=0, disable_pbar=True
+    )
+
+
+def test_all_ways_see_the_same_picture(size):
+    """Bitwise but for open attention; the authors' way has these nodes' scores, and keeps vectors of every block and step."""
+    model, sampling, named = models.build(size), Sampling(size, size.side, 1, 2, 1.0), models.concepts(size, 3, 2)
+    plain, heard, kept = sampled(sampling, model), {}, {}
+    for way in ("nodes", "authors", "probabilities"):
+        kept[way] = []
+        with model_of(way, model, named, size.prompt, kept[way]) as (patched, recording):
+            samples = sampled(sampling, patched)
+            heard[way] = recording and list(recording.runs[-1].steps.values())
+        torch.testing.assert_close(samples, plain, atol=1e-4 if way == "probabilities" else 0, rtol=0)
+    assert len(heard["nodes"]) == 2
+    for ours, theirs in zip(heard["nodes"], heard["authors"]):
+        torch.testing.assert_close(ours["output"], theirs["output"], atol=1e-3, rtol=1e-4)
+    depth = heard["nodes"][0]["output"].shape[0]
+    assert kept["nodes"] == [] and len(kept["authors"]) == 2 * depth * 4
+    tokens = (size.side // 16) ** 2
+    assert {tuple(x.shape) for x in kept["probabilities"]} == {(1, tokens, size.prompt)}
+    assert 0.05 < kept["probabilities"][0].sum(-1).mean() < 0.95  # the rest of the attention goes to the picture
+
+
+def test_the_ratio_is_the_median():
+    cost = Cost([1.02, 0.98, 1.5, 1.01, 1.0], 1.0, 0, 0)
+    assert cost.ratio == 1.01 and cost.spread == (1.0, 1.02)
+
+
+def test_the_command(capsys):
+    assert main(["flux-small", "--pairs", "1", "--steps", "1", "--sweep", "concepts", "ways"]) == 0
+    rows = [line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert rows[1:] == ["4 concepts", "concepts 1", "concepts 16", "way authors", "way probabilities"]
+
+
+def test_what_comes_after(monkeypatch):
+    monkeypatch.setattr(after, "CASES", ((128, 2),))
+    assert len(list(after.rows())) == 7
