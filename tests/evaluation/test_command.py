@@ -1,49 +1,39 @@
-"""The command as it is typed, in processes of its own."""
+"""The command, with the processes that it starts."""
 
 import csv
 import json
-import os
-import subprocess
-import sys
 
 import pytest
-from comfy_server import ROOT
 from concept_attention.evaluation.command import main
 
 
-def evaluate(*arguments):
-    command = [sys.executable, ROOT / "dev" / "run_evaluation.py", *arguments]
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True, env=os.environ)
-
-
-def test_a_run_goes_on_where_it_stopped(tmp_path):
+def test_a_run_goes_on_where_it_stopped(tmp_path, capsys):
     """With two processes and a line that was cut short; then its table, figures and pictures are there."""
     out = tmp_path / "run"
-    arguments = ["scenes-single", "--data", "4", "--vary", "blocks", "--out", out, "--sheets", "2"]
-    first = evaluate(*arguments, "--limit", "1")
-    assert first.returncode == 0, first.stderr
+    arguments = ["scenes-single", "--data", "4", "--vary", "blocks", "--out", str(out), "--sheets", "2"]
+    assert main([*arguments, "--limit", "1"]) == 0
     (part,) = out.glob("part-*.jsonl")
     kept = part.read_text()
     part.write_text(kept + '{"id": "900000014", "varia')
-    second = evaluate(*arguments, "--processes", "2")
-    assert second.returncode == 0, second.stderr
-    assert "4 pictures, 1 of them done before" in second.stdout and part.read_text().startswith(kept)
+    assert main([*arguments, "--processes", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "4 pictures, 1 of them done before" in printed and part.read_text().startswith(kept)
     assert sorted(len(p.read_text().splitlines()) for p in out.glob("part-*.jsonl")) in ([1, 2, 2], [2, 2, 1])
     table = (out / "table.md").read_text()
-    assert table.strip() in second.stdout and len(table.splitlines()) == 2 + 6
+    assert table.strip() in printed and len(table.splitlines()) == 2 + 6
     figures = json.loads((out / "figures.json").read_text())["figures"]
     assert figures["5"]["accuracy"] > 0.9 and set(figures) == set("012345")
     rows = list(csv.DictReader((out / "pictures.csv").open()))
     assert {row["variant"] for row in rows} == set("012345") and len({row["picture"] for row in rows}) == 4
     assert all(int(row["right"]) <= min(int(row["predicted"]), int(row["labelled"])) for row in rows)
     assert {path.name for path in out.iterdir()} >= {"curve.png", "sheet_001.jpg", "run.json", "worker-0.log"}
-    other = evaluate(*arguments, "--set", "noise=0.3")
-    assert other.returncode == 1 and "holds another run (protocol.noise differ)" in other.stderr
+    with pytest.raises(SystemExit, match=r"holds another run \(protocol.noise differ\)"):
+        main([*arguments, "--set", "noise=0.3"])
 
 
 def test_a_worker_that_fails_shows_its_log(tmp_path):
-    result = evaluate("scenes", "--data", "1", "--unet", "missing.safetensors", "--out", tmp_path)
-    assert result.returncode == 1 and "A worker failed" in result.stderr and "missing.safetensors" in result.stderr
+    with pytest.raises(SystemExit, match=r"(?s)A worker failed.*missing\.safetensors"):
+        main(["scenes", "--data", "1", "--unet", "missing.safetensors", "--out", str(tmp_path)])
 
 
 @pytest.mark.parametrize(
