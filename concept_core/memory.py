@@ -44,5 +44,5 @@ def make_room(recording: Recording, needed: int):
             "name fewer blocks, or narrow start_percent to end_percent."
         )
     for run in recording.runs:
-        if needed > free_on_host():
+        if run.vectors and needed > free_on_host():
             run.let_vectors_go(MADE_ROOM)

@@ -97,7 +97,8 @@ class Run:
         return sum(vectors.bytes for vectors in self.vectors)
 
     def let_vectors_go(self, reason: str):
-        self.vectors_gone = self.vectors_gone or reason
+        logging.warning("Concept Attention lets the vectors of a sampling go: %s.", reason)
+        self.vectors_gone = reason
         self.vectors.clear()
 
 

@@ -68,7 +68,7 @@ def _vectors_to_save(run, rows):
         )
     if not run.vectors:
         return {}
-    needed, free = 2 * sum(vectors.bytes for vectors in run.vectors), free_on_host()
+    needed, free = 2 * run.vector_bytes, free_on_host()
     if needed > free:
         raise ValueError(f"Writing the vectors takes {needed / 1e9:.1f} GB of RAM, and {free / 1e9:.1f} GB are free: make room.")
     concepts, image = (torch.stack([getattr(vectors, part)[:, rows] for vectors in run.vectors]) for part in ("concepts", "image"))
@@ -99,7 +99,7 @@ def _recording(about, tensors):
     for index, sigma in enumerate(tensors["sigmas"].tolist()):
         run.add(sigma, {space.removeprefix("scores."): tensors[space][index] for space in spaces})
     if about.get("kept_blocks"):
-        run.let_vectors_go("they are in the file that it was loaded from, and nowhere else")
+        run.vectors_gone = "they are in the file that it was loaded from, and nowhere else"
     share = tensors.get("token_share", torch.zeros(0, 0))
     return Recording(
         concepts=Concepts(tuple(about["names"]), about["shown"], about["encoder"], torch.zeros(0, 0), share),

@@ -110,10 +110,12 @@ def work_in_processes(job: Job, processes: int, gpus: int, arguments, ids):
             workers.append((subprocess.Popen([str(part) for part in command], env=environment, stdout=log, stderr=log), log))
         quiet = 0.5 if sys.stderr.isatty() else 20
         with tqdm(total=len(ids), initial=count_done(job.out, ids), unit="picture", mininterval=quiet) as bar:
-            while not failed and any(process.poll() is None for process, _ in workers):
+            running = True
+            while running and not failed:
                 time.sleep(0.5)
-                bar.update(count_done(job.out, ids) - bar.n)
+                running = any(process.poll() is None for process, _ in workers)
                 failed = [number for number, (process, _) in enumerate(workers) if process.poll()]
+                bar.update(count_done(job.out, ids) - bar.n)
     finally:
         for process, log in workers:
             if process.poll() is None:
@@ -196,9 +198,7 @@ def parse(arguments):
     parser.add_argument("--unet", default="")
     parser.add_argument("--clip", nargs="+", action="extend", default=[])
     parser.add_argument("--vae", default="")
-    parser.add_argument(
-        "--set", nargs="+", default=[], metavar="KNOB=VALUE", help="a knob's other value, in TOML: noise=0.3 'blocks=\"all\"'"
-    )
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KNOB=VALUE", help="in TOML: noise=0.3 'blocks=\"all\"'")
     parser.add_argument("--limit", type=int, default=0, help="so many pictures, the first ones")
     parser.add_argument("--sheets", type=int, default=24, help="how many pictures the contact sheets show")
     parser.add_argument("--processes", type=int, default=0, help="the pictures are shared out among them; one for each GPU if not given")

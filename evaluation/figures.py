@@ -33,7 +33,8 @@ def figures_of(results: list[dict], formula: str) -> Figures:
     """
     counts = Counts(*(np.array([result["counts"][field.name] for result in results]) for field in fields(Counts)))
     precisions = [np.array(list(result["precision"].values()), dtype=float).reshape(-1, 2) for result in results]
-    sums, numbers = (np.array([reduced(pairs) for pairs in precisions]) for reduced in (_sum, _number))
+    sums = np.array([np.nansum(pairs, 0) for pairs in precisions])
+    numbers = np.array([(~np.isnan(pairs)).sum(0) for pairs in precisions])
 
     def values_of(chosen):
         total = Counts(*(pixels[chosen].sum(0) for pixels in vars(counts).values()))
@@ -45,14 +46,6 @@ def figures_of(results: list[dict], formula: str) -> Figures:
     low, high = np.percentile([values_of(rng.choice(every, len(every))) for _ in range(DRAWS)], [2.5, 97.5], axis=0)
     presence = [[share for result in results for _, there, share in result["presence"] if there == wanted] for wanted in (True, False)]
     return Figures(values_of(every), (high - low) / 2, tuple(presence))
-
-
-def _sum(pairs):
-    return np.nansum(pairs, 0)
-
-
-def _number(pairs):
-    return (~np.isnan(pairs)).sum(0)
 
 
 def table(figures: dict[str, Figures], pictures: int) -> str:

@@ -4,7 +4,7 @@ import csv
 import json
 
 import pytest
-from concept_attention.evaluation.command import main
+from concept_attention.evaluation.command import main, parse
 
 
 def test_a_run_goes_on_where_it_stopped(tmp_path, capsys):
@@ -29,6 +29,11 @@ def test_a_run_goes_on_where_it_stopped(tmp_path, capsys):
     assert {path.name for path in out.iterdir()} >= {"curve.png", "sheet_001.jpg", "run.json", "worker-0.log"}
     with pytest.raises(SystemExit, match=r"holds another run \(protocol.noise differ\)"):
         main([*arguments, "--set", "noise=0.3"])
+
+
+def test_options_that_are_given_twice_add_up():
+    args = parse(["scenes", "--set", "noise=0.3", "--set", "samples=2", "--clip", "a", "--clip", "b", "c"])
+    assert args.set == ["noise=0.3", "samples=2"] and args.clip == ["a", "b", "c"]
 
 
 def test_a_worker_that_fails_shows_its_log(tmp_path):
