@@ -1,6 +1,10 @@
-"""What comes after sampling: decoding, heatmaps, masks, on the processor as in the nodes."""
+"""What comes before and after sampling: loading, decoding, heatmaps, masks, on the processor as in the nodes."""
 
+import json
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import torch
 
@@ -10,6 +14,7 @@ from ..concept_core.maps import decode
 from ..concept_core.masks import masks
 from ..concept_core.recording import Recording, Run
 from ..concept_core.segmentation import segment
+from ..demo_model import DEMO_FAMILIES
 
 CASES = ((1024, 4), (2048, 8), (4096, 12))  # side in pixels, concepts
 STEPS, BLOCKS, TURNS = 20, 4, 5
@@ -23,7 +28,8 @@ def recorded(side: int, number: int):
     samples = torch.randn(1, 16, side // 8, side // 8, generator=generator)
     run = Run(1, (side // 8, side // 8), (tokens, tokens), (side, side), lambda percent: 1 - percent, latents=[samples])
     for step in range(STEPS):
-        run.add(1 - step / STEPS, {"output": scores.flatten(2)[:, None] + step / 100})
+        run.add(torch.tensor(1 - step / STEPS), {"output": scores.flatten(2)[:, None] + step / 100})
+    run.settle()
     names = tuple(f"concept {n}" for n in range(number))
     concepts = Concepts(names, number, "t5", torch.zeros(number, 1), torch.eye(number))
     return Recording(concepts, ("output",), BLOCKS, range(BLOCKS), 16, [run]), samples
@@ -32,6 +38,7 @@ def recorded(side: int, number: int):
 @torch.no_grad()
 def rows():
     """(what, seconds) of the median of some turns."""
+    yield from loading()
     for side, number in CASES:
         recording, samples = recorded(side, number)
         small = torch.rand(1, 3, side // 16, side // 16, generator=torch.Generator().manual_seed(1))
@@ -50,10 +57,24 @@ def rows():
             yield f"{side} x {side}, {number} concepts: {name}", median(work)
 
 
+def loading():
+    command = [sys.executable, Path(__file__).with_name("loading.py")]
+    turns = [json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]) for _ in range(TURNS)]
+    yield "ComfyUI loads an empty pack", middle([turn["empty"] for turn in turns])
+    brought = ", ".join(turns[0]["brought"]) or "nothing"
+    yield f"ComfyUI loads this pack, and {brought} that was not there", middle([turn["pack"] for turn in turns])
+    for name, family in DEMO_FAMILIES.items():
+        yield f"Demo model, {name}", median(family.load)
+
+
 def median(work) -> float:
     times = []
     for _ in range(TURNS):
         started = time.perf_counter()
         work()
         times.append(time.perf_counter() - started)
-    return sorted(times)[TURNS // 2]
+    return middle(times)
+
+
+def middle(times) -> float:
+    return sorted(times)[len(times) // 2]

@@ -17,12 +17,15 @@ from .vectors import Vectors, free_on_host, in_16_bit
 class Step:
     """One pass over all conditionings at one sigma.
 
+    Nothing in it waits for the device, unless the picture has several prompts, or one for a part of it: then the scores are averaged
+    on the host.
+
     index: of the positive conditionings among all. parts: uuid → Part, for those that are active.
     size: height and width of the latent. pieces: uuid → space → scores [blocks, B, C, n] of a conditioning's part.
     vectors: those to keep, if there are any.
     """
 
-    sigma: float
+    sigma: Tensor
     index: int
     parts: dict
     size: tuple[int, int]
@@ -37,32 +40,34 @@ class Step:
         """space → scores [blocks, B, C, N] of the whole picture; None unless every part was heard."""
         if not self.parts or self.pieces.keys() != self.parts.keys():
             return None
-        heard = [(self.parts[uuid], piece) for uuid, piece in self.pieces.items()]
         if self.is_whole():
-            return heard[0][1]
-        return {space: average([(part, piece[space]) for part, piece in heard], self.size, patch) for space in heard[0][1]}
+            (scores,) = self.pieces.values()
+            return scores
+        spaces = next(iter(self.pieces.values()))
+        heard = {space: [(self.parts[uuid], piece[space].cpu()) for uuid, piece in self.pieces.items()] for space in spaces}
+        return {space: average(pieces, self.size, patch) for space, pieces in heard.items()}
 
 
 class Call:
     """One call of the model: scores and, where wanted, vectors of its positive rows, block by block.
 
     chunks: (number, uuid) of the positive chunks in the model batch, which is chunk by chunk, picture by picture within.
-    image_tokens: how many tokens the picture, or its part, has.
+    image_tokens: how many tokens the picture, or its part, has. embeddings [T, width] and token_share [C, T]: on the model's device.
     broken: set where a block gave no attention, after which nothing of the call is kept.
     """
 
-    def __init__(self, recording: Recording, run: Run, step: Step, chunks, grid, device):
+    def __init__(self, recording: Recording, run: Run, step: Step, chunks, grid, embeddings: Tensor, token_share: Tensor):
         self.recording, self.run, self.step, self.chunks = recording, run, step, chunks
-        self.rows = rows_of([chunk for chunk, _ in chunks], run.batch, device)
+        self.rows = rows_of([chunk for chunk, _ in chunks], run.batch, embeddings.device)
         self.image_tokens = grid[0] * grid[1]
-        self.device, self.token_share = device, recording.concepts.token_share.to(device)
+        self.embeddings, self.token_share = embeddings, token_share
         self.broken = False
         self.blocks: list[dict] = []
         self.kept: list[tuple[Tensor, Tensor]] = []
 
-    def embeddings(self, dtype) -> Tensor:
-        """[recorded rows, T, width]"""
-        return self.recording.concepts.embeddings.to(self.device, dtype).expand(len(self.chunks) * self.run.batch, -1, -1)
+    def concepts(self, dtype) -> Tensor:
+        """Their embeddings [recorded rows, T, width]."""
+        return self.embeddings.to(dtype).expand(len(self.chunks) * self.run.batch, -1, -1)
 
     def wants(self, space: str) -> bool:
         return space in self.recording.spaces
@@ -101,13 +106,13 @@ class Call:
             self.break_off("the model's blocks were skipped or run otherwise, by a cache or by another patch: take that out of the model")
             return
         for space in self.blocks[0]:
-            scores = torch.stack([block[space].cpu() for block in self.blocks])
+            scores = torch.stack([block[space] for block in self.blocks])
             for (_, uuid), chunk in zip(self.chunks, scores.unflatten(1, (-1, self.run.batch)).unbind(1)):
                 self.step.pieces.setdefault(uuid, {})[space] = chunk
         if self.kept and free_on_host() < sum(vector.nbytes for vectors in self.kept for vector in vectors):
             self.run.let_vectors_go("RAM ran short while they were kept")
         elif self.kept:
-            self.step.vectors = Vectors(self.step.sigma, *(torch.stack(vectors) for vectors in zip(*self.kept)))
+            self.step.vectors = Vectors(float(self.step.sigma), *(torch.stack(vectors) for vectors in zip(*self.kept)))
 
 
 def rows_of(chunks: list[int], batch: int, device):

@@ -11,11 +11,13 @@ class Part:
     """What one conditioning covers, in latent pixels.
 
     top, left: of its area. weight: [B, h, w], how much it counts at each latent pixel of its area.
+    even: known to count alike and above 0 at all of them, without a look at the weight.
     """
 
     top: int
     left: int
     weight: Tensor
+    even: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -29,7 +31,7 @@ def token_grid(size, patch: int) -> tuple[int, int]:
 
 def is_whole(part: Part, size) -> bool:
     """Whether a part alone is all of the picture, so that its weight does not matter."""
-    return part.size == tuple(size) and bool((part.weight > 0).all())
+    return part.size == tuple(size) and (part.even or bool((part.weight > 0).all()))
 
 
 def average(pieces: list[tuple[Part, Tensor]], size, patch: int) -> Tensor:

@@ -1,19 +1,23 @@
 """What one Apply node has heard: a run for every sampling, with scores for every step and block."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from .concepts import Concepts
+from .packing import PackedStep
+from .transfer import Transfer
 from .vectors import Vectors
 
 MAX_RUNS = 8
 MAX_BYTES = 1 << 30
 MAX_RUN_BYTES = MAX_VECTOR_BYTES = 4 << 30
+PACKED_FROM = 16 << 20  # bytes of a sampling's scores in float32
 ATTENDS_TO = ("concepts", "image")
+SIGMA = "sigma"
 MADE_ROOM = "they made room for a newer sampling's"
 
 
@@ -22,7 +26,8 @@ class Run:
     """One sampling.
 
     size: height and width of the latent. grid: rows and columns of image tokens. image_size: height and width in pixels.
-    steps: sigma → space → scores [blocks, B, C, N], the mean over the model's calls at that sigma.
+    heard: while it goes on, the sigma and the scores of each step, on their way to the host.
+    steps: when it has ended, sigma → space → scores [blocks, B, C, N], the mean over the steps at that sigma.
     vectors: those to keep, of every call. vectors_gone: why they are no longer there, if they are not.
     latents: what the sampler gave out, [B, channels, h, w]; a run belongs to these and to no other.
     given_up: why recording ended before the sampling, if it did; then nothing of the run is kept but its latents.
@@ -34,8 +39,8 @@ class Run:
     grid: tuple[int, int]
     image_size: tuple[int, int]
     percent_to_sigma: Callable[[float], float]
-    steps: dict[float, dict[str, Tensor]] = field(default_factory=dict)
-    calls: dict[float, int] = field(default_factory=dict)
+    heard: list[Transfer] = field(default_factory=list)
+    steps: dict[float, Mapping[str, Tensor]] = field(default_factory=dict)
     vectors: list[Vectors] = field(default_factory=list)
     vectors_gone: str = ""
     latents: list[Tensor] = field(default_factory=list)
@@ -46,23 +51,30 @@ class Run:
         if not self.given_up:
             logging.warning("Concept Attention: %s. The picture goes on without its maps.", reason)
         self.given_up = reason
+        self.heard.clear()
         self.steps.clear()
         self.vectors.clear()
 
-    def add(self, sigma: float, scores: dict[str, Tensor] | None, vectors: Vectors | None = None):
-        """Scores at one sigma, None where they could not be heard; and the vectors that they come from, if they are to be kept."""
+    def add(self, sigma: Tensor, scores: dict[str, Tensor] | None, vectors: Vectors | None = None):
+        """Scores [blocks, B, C, N] at one sigma, None where they could not be heard; and the vectors that they come from, if any."""
         if scores is None or self.given_up:
             return
         if vectors is not None:
             self.vectors.append(vectors)
-        count = self.calls[sigma] = self.calls.get(sigma, 0) + 1
-        if count == 1:
-            self.steps[sigma] = scores
-        else:
-            before = self.steps[sigma]
-            self.steps[sigma] = {space: before[space] + (scores[space] - before[space]) / count for space in scores}
+        self.heard.append(Transfer.start({SIGMA: sigma, **scores}))
         if self.bytes > MAX_RUN_BYTES:
             self.give_up(f"the scores of one sampling grew beyond {MAX_RUN_BYTES >> 30} GB")
+
+    def settle(self):
+        """The sampling has ended: what was heard becomes `steps`, packed if it is much."""
+        heard: dict[float, list[dict[str, Tensor]]] = {}
+        for transfer in self.heard:
+            scores = transfer.finish()
+            heard.setdefault(float(scores.pop(SIGMA)), []).append(scores)
+        self.heard.clear()
+        steps = {sigma: mean(all_scores) for sigma, all_scores in heard.items()}
+        much = sum(scores.nbytes for step in steps.values() for scores in step.values()) > PACKED_FROM
+        self.steps = {sigma: PackedStep(step) if much else step for sigma, step in steps.items()}
 
     def window(self, start_percent: float, end_percent: float) -> list[dict[str, Tensor]]:
         """The scores of the steps between two points of the schedule, first step first."""
@@ -89,8 +101,8 @@ class Run:
     @property
     def bytes(self) -> int:
         """Of all but the vectors."""
-        tensors = [t for step in self.steps.values() for t in step.values()] + self.latents
-        return sum(t.nbytes for t in tensors)
+        steps = sum(step.nbytes if isinstance(step, PackedStep) else sum(t.nbytes for t in step.values()) for step in self.steps.values())
+        return steps + sum(held.nbytes for held in self.heard + self.latents)
 
     @property
     def vector_bytes(self) -> int:
@@ -100,6 +112,11 @@ class Run:
         logging.warning("Concept Attention lets the vectors of a sampling go: %s.", reason)
         self.vectors_gone = reason
         self.vectors.clear()
+
+
+def mean(steps: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Of each space's scores."""
+    return steps[0] if len(steps) == 1 else {space: sum(step[space] for step in steps) / len(steps) for space in steps[0]}
 
 
 @dataclass

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from comfy.patcher_extension import WrappersMP
 from comfy.samplers import get_area_and_mult
+from torch import Tensor
 
 from .blocks import parse_blocks
 from .calls import Call, Step
@@ -80,6 +81,8 @@ class Recorder:
     def __init__(self, family, recording: Recording, start_percent: float, end_percent: float, left_out: list):
         self.family, self.recording, self.left_out = family, recording, left_out
         self.start_percent, self.end_percent = start_percent, end_percent
+        self.has_window = start_percent > 0 or end_percent < 1
+        self.on_device: dict[torch.device, tuple[Tensor, Tensor]] = {}
         self.run = self.guider = self.step = None
         self.heard = False
 
@@ -103,6 +106,9 @@ class Recorder:
             samples = executor(noise, latent_image, sampler, sigmas, denoise_mask, keep_denoised, *args, **kwargs)
         finally:
             self.run, self.guider, self.step = enclosing
+            self.on_device.clear()
+        with spare_the_picture(run):
+            run.settle()
         run.latents.append(samples.detach().cpu().clone())
         if last_denoised is not None:  # SamplerCustomAdvanced gives this out too
             run.latents.append(patcher.model.process_latent_out(last_denoised.detach().cpu()).clone())
@@ -146,8 +152,8 @@ class Recorder:
         """The step to record, or None where there is nothing to: outside a sampling, its window, or without positive."""
         if self.run is None or self.run.given_up or self.heard or model is not self.guider.inner_model:
             return None
-        sigma = float(timestep[0])
-        if not self.run.is_within(sigma, self.start_percent, self.end_percent):
+        sigma = timestep[0]
+        if self.has_window and not self.run.is_within(float(sigma), self.start_percent, self.end_percent):
             return None
         index = self.positive_index(conds)
         if index is None:
@@ -203,7 +209,14 @@ class Recorder:
         size = step.parts[chunks[0][1]].size
         if tuple(x.shape[-2:]) != size or len(x) != len(transformer_options["uuids"]) * self.run.batch:
             raise part_of_the_picture(x)
-        return Call(self.recording, self.run, step, chunks, token_grid(size, self.family.patch), x.device)
+        return Call(self.recording, self.run, step, chunks, token_grid(size, self.family.patch), *self.concepts_on(x.device))
+
+    def concepts_on(self, device) -> tuple[Tensor, Tensor]:
+        """Embeddings [T, width] and token shares [C, T] on a device, moved there once in a sampling."""
+        if device not in self.on_device:
+            concepts = self.recording.concepts
+            self.on_device[device] = concepts.embeddings.to(device), concepts.token_share.to(device)
+        return self.on_device[device]
 
 
 def uuids(conditionings):
@@ -225,7 +238,8 @@ def parts_of(conditionings, x_in, timestep) -> dict:
         weighed = get_area_and_mult({**plain, "model_conds": {}}, x_in, timestep)
         if weighed is not None:
             top, left = weighed.area[2:] if weighed.area is not None else (0, 0)
-            parts[conditioning["uuid"]] = Part(top, left, weighed.mult[:, 0])
+            even = "area" not in plain and "mask" not in plain and conditioning.get("strength", 1.0) > 0
+            parts[conditioning["uuid"]] = Part(top, left, weighed.mult[:, 0], even)
             if "default" in conditioning:
                 left_over.append(conditioning["uuid"])
     if left_over:
@@ -235,5 +249,5 @@ def parts_of(conditionings, x_in, timestep) -> dict:
             weight[:, part.top : part.top + part.size[0], part.left : part.left + part.size[1]] -= part.weight
         weight = weight.relu()
         if weight.any():
-            parts |= {uuid: Part(0, 0, weight) for uuid in left_over}
+            parts |= {uuid: Part(0, 0, weight, even=False) for uuid in left_over}
     return parts

@@ -87,7 +87,7 @@ class FluxStream:
 
     def begin(self, dtype):
         network = self.network
-        self.tokens = network.txt_in(self.call.embeddings(dtype))
+        self.tokens = network.txt_in(self.call.concepts(dtype))
         vec = network.time_in(timestep_embedding(self.timestep).to(dtype))
         if network.params.guidance_embed and self.guidance is not None:
             vec = vec + network.guidance_in(timestep_embedding(self.guidance).to(dtype))

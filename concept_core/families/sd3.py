@@ -69,7 +69,7 @@ class SD3Stream:
         self.block_names = [("double_block", index) for index in range(SD3.depth(network))]
 
     def begin(self, dtype):
-        self.tokens = self.network.context_embedder(self.call.embeddings(dtype))
+        self.tokens = self.network.context_embedder(self.call.concepts(dtype))
 
     def enter(self, index: int, args: dict) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values [B, heads, T, d] of the concept tokens in a block."""

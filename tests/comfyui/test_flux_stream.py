@@ -93,7 +93,7 @@ def test_float16_tokens_that_overflow_are_clamped_as_the_prompt_is():
     network = copy.deepcopy(tiny.flux().model.diffusion_model).half()
     network.double_blocks[0].txt_mod.lin.bias.add_(10)  # gates of about 10
     network.double_blocks[0].txt_mlp[2].bias.fill_(3e4)
-    call = SimpleNamespace(embeddings=lambda dtype: torch.randn(1, 3, 64, dtype=dtype), take=lambda x: x, image_tokens=4)
+    call = SimpleNamespace(concepts=lambda dtype: torch.randn(1, 3, 64, dtype=dtype), take=lambda x: x, image_tokens=4)
     stream = FluxStream(network, call, torch.tensor([0.5]), None, 0)
     args = {"img": torch.zeros(1, 4, 256)}
     stream.begin(torch.float16)

@@ -9,6 +9,7 @@ import torch
 from concept_attention.concept_core import sampling
 from concept_attention.concept_core.concepts import Concepts
 from concept_attention.concept_core.maps import decode
+from concept_attention.concept_core.packing import PackedStep
 from probe import call_at, conditioning
 from safetensors import safe_open
 
@@ -71,3 +72,13 @@ def test_maps(golden, heard, softmax, name):
     assert maps.values.shape == (1, 3, *GRID)
     # Raw scores reach 90: between processors float32 differs by some 3e-6 of that.
     torch.testing.assert_close(maps.values, golden[name], rtol=0 if softmax else 1e-5, atol=1e-4)
+
+
+def test_maps_of_a_large_recording_whose_scores_are_packed(golden, heard, monkeypatch):
+    recording, samples = heard[:2]
+    (run,) = recording.runs
+    monkeypatch.setattr(run, "steps", {sigma: PackedStep(step) for sigma, step in run.steps.items()})
+    maps = decode(recording, samples, blocks="all").values
+    torch.testing.assert_close(maps, golden["map_out_softmax"], rtol=0, atol=1e-4)
+    raw = decode(recording, samples, blocks="all", softmax=False).values
+    torch.testing.assert_close(raw, golden["map_out_raw"], rtol=0, atol=5e-4 * float(golden["map_out_raw"].abs().max()))

@@ -17,11 +17,12 @@ def recording(names=("a", "b"), shown=None, spaces=("output",), depth=4):
     return Recording(concepts, spaces, depth, range(depth - 1, depth), 16)
 
 
-def run(scores, samples=SAMPLES, space="output"):
-    """A run with scores [steps, blocks, B, C, N] at sigma 1, then halves of it; percent p is at sigma 1 − p."""
+def run(scores, samples=SAMPLES, space="output", sigmas=(1.0, 0.5, 0.25)):
+    """A run with scores [steps, blocks, B, C, N] at those sigmas; percent p is at sigma 1 − p."""
     made = Run(len(samples), (4, 6), (2, 3), (32, 48), lambda percent: 1 - percent)
-    for i, step in enumerate(scores):
-        made.add(0.5**i, {space: step})
+    for sigma, step in zip(sigmas, scores):
+        made.add(torch.tensor(sigma), {space: step})
+    made.settle()
     made.latents.append(samples)
     return made
 
@@ -91,10 +92,8 @@ def test_percent_chooses_steps_by_sigma(start, end, expected):
 
 
 def test_calls_at_the_same_sigma_are_averaged():
-    made = run(torch.stack([constant(1.0, 0.0)]))
-    made.add(1.0, {"output": constant(4.0, 0.0)})
-    made.add(1.0, {"output": constant(7.0, 0.0)})
-    assert decoded(recording(), made, softmax=False).values[0, 0].eq(4).all()
+    made = run(torch.stack([constant(score, 0.0) for score in (1.0, 4.0, 7.0)]), sigmas=(1.0, 1.0, 1.0))
+    assert list(made.steps) == [1.0] and decoded(recording(), made, softmax=False).values[0, 0].eq(4).all()
 
 
 def test_each_latent_gets_its_own_run_and_rows():
@@ -130,8 +129,7 @@ def test_runs_are_bounded_in_memory_too(monkeypatch, caplog):
 
 
 def test_sigmas_beyond_the_schedule_belong_to_its_ends():
-    made = run(torch.stack([constant(1.0, 0.0)]))
-    made.add(1.2, {"output": constant(3.0, 0.0)})
+    made = run(torch.stack([constant(1.0, 0.0), constant(3.0, 0.0)]), sigmas=(1.0, 1.2))
     assert len(made.window(0, 1)) == 2 and len(made.window(0.001, 1)) == 0 and len(made.window(0, 0.5)) == 2
 
 

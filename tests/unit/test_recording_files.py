@@ -22,8 +22,9 @@ def made(batch=3):
     concepts = Concepts(("dragon", "rock, wet", "空"), 2, "t5", torch.zeros(3, 8), torch.eye(3))
     run = Run(batch, (4, 6), (2, 3), (32, 48), lambda percent: 1 - percent**2)
     for sigma in (1.0, 0.8, 0.5, 0.1):
-        run.add(sigma, {space: torch.randn(5, batch, 3, 6, generator=generator) for space in (*SPACES, CROSS_SHARE)})
-        run.steps[sigma][CROSS_SHARE] = run.steps[sigma][CROSS_SHARE].softmax(2)
+        scores = {space: torch.randn(5, batch, 3, 6, generator=generator) for space in (*SPACES, CROSS_SHARE)}
+        run.add(torch.tensor(sigma), scores | {CROSS_SHARE: scores[CROSS_SHARE].softmax(2)})
+    run.settle()
     samples = torch.randn(batch, 16, 4, 6, generator=generator)
     run.latents.append(samples)
     return Recording(concepts, SPACES, 5, range(3, 5), 16, [run]), samples
@@ -63,7 +64,7 @@ def test_the_file_says_what_is_in_it(tmp_path):
     save_recording(recording, samples, tmp_path / "r.safetensors")
     with safe_open(tmp_path / "r.safetensors", framework="pt") as file:
         assert file.get_tensor("scores.output").shape == (4, 5, 3, 3, 6)
-        assert file.get_tensor("sigmas").tolist() == [1.0, 0.8, 0.5, 0.1]
+        assert file.get_tensor("sigmas").tolist() == pytest.approx([1.0, 0.8, 0.5, 0.1])
         about = json.loads(file.metadata()[RECORDING])
     assert about["names"] == ["dragon", "rock, wet", "空"] and about["grid"] == [2, 3] and about["default_blocks"] == [3, 5]
 

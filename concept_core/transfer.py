@@ -1,0 +1,40 @@
+"""From the device to the host without making the model wait."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Transfer:
+    """Copies on their way to the host, to be read after `finish`."""
+
+    tensors: dict[str, Tensor]
+    events: list[torch.cuda.Event] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, tensors: dict[str, Tensor]) -> "Transfer":
+        """From CUDA devices beside what they compute next, into pinned memory; from others at once."""
+        transfer = cls({name: _copy(tensor) for name, tensor in tensors.items()})
+        for device in {tensor.device for tensor in tensors.values() if tensor.is_cuda}:
+            transfer.events.append(torch.cuda.current_stream(device).record_event())
+        return transfer
+
+    def finish(self) -> dict[str, Tensor]:
+        """name → tensor, in ordinary memory: pinned memory is scarce."""
+        for event in self.events:
+            event.synchronize()
+        if self.events:
+            self.tensors, self.events = {name: tensor.clone() for name, tensor in self.tensors.items()}, []
+        return self.tensors
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
+
+def _copy(tensor):
+    if not tensor.is_cuda:
+        return tensor.to("cpu", copy=True)
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
