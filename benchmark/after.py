@@ -20,19 +20,26 @@ CASES = ((1024, 4), (2048, 8), (4096, 12))  # side in pixels, concepts
 STEPS, BLOCKS, TURNS = 20, 4, 5
 
 
-def recorded(side: int, number: int):
+def recorded(side: int, number: int, steps: int = STEPS, blocks: int = BLOCKS):
     """(recording, samples) with scores that are smooth over the picture, as real ones are."""
     tokens = side // 16
     generator = torch.Generator().manual_seed(0)
-    scores = torch.nn.functional.avg_pool2d(torch.randn(BLOCKS, number, tokens, tokens, generator=generator), 9, 1, 4) * 20
+    scores = torch.nn.functional.avg_pool2d(torch.randn(blocks, number, tokens, tokens, generator=generator), 9, 1, 4) * 20
     samples = torch.randn(1, 16, side // 8, side // 8, generator=generator)
     run = Run(1, (side // 8, side // 8), (tokens, tokens), (side, side), lambda percent: 1 - percent, latents=[samples])
-    for step in range(STEPS):
-        run.add(torch.tensor(1 - step / STEPS), {"output": scores.flatten(2)[:, None] + step / 100})
+    for step in range(steps):
+        run.add(torch.tensor(1 - step / steps), {"output": scores.flatten(2)[:, None] + step / 100})
     run.settle()
     names = tuple(f"concept {n}" for n in range(number))
     concepts = Concepts(names, number, "t5", torch.zeros(number, 1), torch.eye(number))
-    return Recording(concepts, ("output",), BLOCKS, range(BLOCKS), 16, [run]), samples
+    return Recording(concepts, ("output",), blocks, range(blocks), 16, [run]), samples
+
+
+def kept(steps: int = 28, blocks: int = 19, number: int = 8, side: int = 1024) -> str:
+    """What a recording of that size takes."""
+    recording, _ = recorded(side, number, steps, blocks)
+    size = f"{steps} steps x {blocks} blocks x {number} concepts x {(side // 16) ** 2} tokens"
+    return f"A recording of {size} keeps {recording.runs[0].bytes / 1e6:.1f} MB, its latent among it."
 
 
 @torch.no_grad()

@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> int:
         print(f"{machine()}\n| | seconds |\n|---|---|", flush=True)
         for name, seconds in after.rows():
             print(f"| {name} | {seconds:.2f} |", flush=True)
+        print(f"\n{after.kept()}")
         return 0
     size = models.SIZES[args.size]
     model = models.build(size)

@@ -26,8 +26,9 @@ async def main():
     import comfy.cli_args
 
     comfy.cli_args.args.cpu = True
-    import nodes
     import server
+
+    import nodes
 
     server.PromptServer(asyncio.get_running_loop())
     await nodes.init_extra_nodes(init_custom_nodes=False)

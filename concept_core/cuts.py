@@ -68,7 +68,8 @@ def soft(values: Tensor, shares: bool) -> Tensor | None:
         low, high = 0.0, 1.0
     else:
         return None
-    return (2 * (values - low) / (high - low) - 0.5).clamp(0, 1)
+    slope = 2 / (high - low)
+    return (values * slope).sub_(low * slope + 0.5).clamp_(0, 1)
 
 
 def otsu(values: Tensor, shares: bool) -> Tensor | None:

@@ -24,9 +24,10 @@ def follow_edges(values: Tensor, picture: Tensor, cell: int) -> Tensor:
     rows, columns = values.shape[1:]
     pixels = pad(picture.movedim(-1, 0)[None], (0, columns * cell - width, 0, rows * cell - height), mode="replicate")[0]
     cells = avg_pool2d(pixels[None], cell)[0]
-    followed = [_at_pixels(a, b, pixels) for a, b in zip(*_linear_in_colour(spread_by_colour(values, cells), cells))]
-    low, high = values.amin((1, 2), keepdim=True), values.amax((1, 2), keepdim=True)
-    return torch.stack(followed)[:, :height, :width].clamp(low, high)
+    result = values.new_empty(len(values), height, width)
+    for out, value, *function in zip(result, values, *_linear_in_colour(spread_by_colour(values, cells), cells)):
+        torch.clamp(_at_pixels(*function, pixels)[:height, :width], value.min(), value.max(), out=out)
+    return result
 
 
 def spread_by_colour(values: Tensor, cells: Tensor) -> Tensor:
@@ -68,7 +69,9 @@ def _linear_in_colour(values, cells):
 def _at_pixels(slope, offset, pixels):
     """[3, h, w] and [h, w] → the linear function of each pixel's colour, [H, W]."""
     function = interpolate(torch.cat([slope, offset[None]])[None], size=pixels.shape[1:], mode="bilinear")[0]
-    return (function[:3] * pixels).sum(0) + function[3]
+    for slope, colour in zip(function, pixels):
+        function[3].addcmul_(slope, colour)
+    return function[3]
 
 
 def _window_mean(values):

@@ -55,14 +55,27 @@ def feathered(mask: np.ndarray, pixels: float) -> np.ndarray:
     core = _cores(mask)
     if not core.any():
         return mask
-    distance, nearest = ndimage.distance_transform_edt(~core, return_indices=True)
-    return np.maximum(mask, mask[tuple(nearest)] * (1 - distance / pixels)).astype(np.float32)
+    reach = tuple(_span(core.any(axis), pixels) for axis in (1, 0))
+    distance, nearest = ndimage.distance_transform_edt(~core[reach], return_indices=True)
+    result = mask.astype(np.float32)
+    result[reach] = np.maximum(mask[reach], mask[reach][tuple(nearest)] * (1 - distance / pixels))
+    return result
+
+
+def _span(occupied, margin):
+    """Of a row of booleans the part that holds what is True, and as much around it."""
+    (places,) = occupied.nonzero()
+    margin = int(np.ceil(margin))
+    return slice(max(0, places[0] - margin), places[-1] + margin + 1)
 
 
 def _cores(mask):
     """Where each connected part of at least a half comes close to its own height."""
-    parts, count = ndimage.label(mask >= HALF, CORNERS_CONNECT)
-    heights = np.concatenate([[np.inf], ndimage.maximum(mask, parts, np.arange(1, count + 1))])
+    within = mask >= HALF
+    parts, count = ndimage.label(within, CORNERS_CONNECT)
+    heights = np.full(count + 1, np.inf, dtype=mask.dtype)
+    heights[1:] = 0
+    np.maximum.at(heights, parts[within], mask[within])
     return mask >= CORE * heights[parts]
 
 
