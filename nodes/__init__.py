@@ -1,4 +1,4 @@
-from . import apply, decode, demo_model, encode_concepts, encode_image, heatmap, locate, maps_files, mask, recording_files
+from . import apply, decode, demo_model, encode_concepts, encode_image, explorer, heatmap, locate, maps_files, mask, recording_files
 
 NODES = [
     *encode_concepts.NODES,
@@ -7,6 +7,7 @@ NODES = [
     *decode.NODES,
     *heatmap.NODES,
     *mask.NODES,
+    *explorer.NODES,
     *locate.NODES,
     *maps_files.NODES,
     *recording_files.NODES,

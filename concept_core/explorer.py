@@ -1,0 +1,62 @@
+"""Maps for the Explorer, which draws them in the browser; and the mask that it shows."""
+
+import base64
+import logging
+
+import torch
+from torch import Tensor
+
+from .colormaps import COLORMAPS
+from .maps import Maps
+from .pictures import pictures_for
+from .presence import presence
+from .resize import upsample
+from .segmentation import PALETTE
+from .selection import Selection, select
+
+LEVELS = 65535  # of a value in 16 bit
+
+
+def explorable(maps: Maps) -> dict:
+    """What the browser draws from, as JSON: names, sizes and colours, and the maps at their own resolution.
+
+    `presence` [B][shown], of shares. `values` is base64 of little-endian uint16 [B, C, h, w], evenly spaced from `low` to
+    `high`, which are 0 and 1 of shares.
+    """
+    values = maps.checked().values
+    low, high = (0.0, 1.0) if maps.shares else (float(values.min()), float(values.max()))
+    levels = ((values.double() - low) / max(high - low, 1e-30) * LEVELS).round_().clamp_(0, LEVELS)
+    return {
+        "names": maps.names,
+        "shown": maps.shown,
+        "shares": maps.shares,
+        "shape": list(values.shape),
+        "image_size": maps.image_size,
+        "pixels_per_token": maps.pixels_per_token,
+        "low": low,
+        "high": high,
+        "values": base64.b64encode(levels.numpy().astype("<u2").tobytes()).decode(),
+        "presence": presence(maps, select(maps, "*")).tolist() if maps.shares else None,
+        "palette": PALETTE,
+        "colormap": COLORMAPS["plasma"].split(),
+    }
+
+
+def pinned_mask(maps: Maps, pinned: str, threshold: float, image: Tensor | None = None) -> Tensor:
+    """[B, H, W] float32, 0 or 1: where the joined map of the pinned concepts is at least the threshold; zeros if none is pinned.
+
+    pinned: as selection.select reads it, all of it joined. threshold: a share; of raw scores the way from the map's lowest to
+    its highest. image: see pictures_for; the masks take its size. ValueError for an unknown concept.
+    """
+    size = maps.image_size if image is None else tuple(image.shape[1:3])
+    pictures_for(maps, image)
+    if not pinned.strip():
+        logging.info("Concept Attention: no concept is pinned in the Explorer, so its mask is empty.")
+        return torch.zeros(len(maps.values), *size)
+    members = dict.fromkeys(member for selection in select(maps.checked(), pinned) for member in selection.members)
+    joined = Selection(pinned, tuple(members)).of(maps.values, maps.shares)
+    if not maps.shares:
+        low, high = joined.amin((1, 2), keepdim=True), joined.amax((1, 2), keepdim=True)
+        joined = (joined - low) / (high - low).clamp(min=1e-30)
+    smooth = upsample(joined[:, None], maps.pixels_per_token, maps.image_size, size)[:, 0]
+    return (smooth >= threshold).float()

@@ -1,0 +1,60 @@
+"""A Chromium for the tests of the interface: the one that is installed, or else one from the npm registry in .dev/."""
+
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+from environment import HOME, say
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge", "microsoft-edge")
+PACKAGE = "@sparticuz/chromium@147.0.0"
+UNPACK = """
+const zlib = require('zlib'), fs = require('fs'), [packed, unpacked] = process.argv.slice(1)
+fs.writeFileSync(unpacked, zlib.brotliDecompressSync(fs.readFileSync(packed)))
+"""
+
+
+def find() -> tuple[str, dict[str, str]] | None:
+    """(program, environment variables) of a Chromium; CHROMIUM names another. None if there is none and none can be had."""
+    for name in (os.environ.get("CHROMIUM"), *NAMES):
+        if name and shutil.which(name):
+            return shutil.which(name), {}
+    folder = HOME / "chromium"
+    if not folder.is_dir() and not _get(folder):
+        return None
+    return str(folder / "chromium"), {"LD_LIBRARY_PATH": str(folder / "lib")}
+
+
+def _get(folder: Path) -> bool:
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if os.name != "posix" or not npm or not node:
+        return False
+    say("Getting a Chromium …")
+    parts = HOME / "chromium-parts"
+    shutil.rmtree(parts, ignore_errors=True)
+    parts.mkdir(parents=True)
+    try:
+        subprocess.run([npm, "pack", "--silent", PACKAGE], cwd=parts, check=True, stdout=subprocess.DEVNULL)
+        (archive,) = parts.glob("*.tgz")
+        extract(archive, parts)
+        for packed, unpacked in (("chromium.br", "chromium"), ("al2023.tar.br", "libraries.tar"), ("swiftshader.tar.br", "graphics.tar")):
+            subprocess.run([node, "-e", UNPACK, parts / "package" / "bin" / packed, parts / unpacked], check=True)
+        made = parts / "made"
+        for unpacked in ("libraries.tar", "graphics.tar"):
+            extract(parts / unpacked, made)
+        shutil.move(parts / "chromium", made / "chromium")
+        (made / "chromium").chmod(0o755)
+        made.rename(folder)
+    except (subprocess.CalledProcessError, OSError, ValueError) as error:
+        say(f"No Chromium could be had ({error}): tests of the interface are skipped.")
+        return False
+    finally:
+        shutil.rmtree(parts, ignore_errors=True)
+    return True
+
+
+def extract(archive: Path, folder: Path):
+    with tarfile.open(archive) as file:
+        file.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))

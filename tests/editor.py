@@ -1,0 +1,73 @@
+"""ComfyUI's interface in a headless browser, driven as a user does: with mouse and keys where it matters."""
+
+import json
+import re
+from pathlib import Path
+
+EXTENSION = "/extensions/concept-attention/"
+SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": False, "Comfy.Locale": "en"}  # tests change some of them
+
+
+class Editor:
+    """errors: what the browser's console says of our files. foreign: addresses beyond the server that were asked for."""
+
+    def __init__(self, context, address, screenshots: Path):
+        self.page, self.address, self.screenshots = context.new_page(), f"http://{address}", screenshots
+        self.errors, self.foreign = [], []
+        self.page.on("console", self.hear)
+        self.page.on("pageerror", lambda error: EXTENSION in (error.stack or "") and self.errors.append(str(error)))
+        self.page.route(re.compile(f"^(?!{re.escape(self.address)})https?://"), self.refuse)
+
+    def hear(self, message):
+        if message.type == "error" and EXTENSION in message.location.get("url", "") + message.text:
+            self.errors.append(message.text)
+
+    def refuse(self, route):
+        """The interface itself asks its makers for news; that is not ours."""
+        if EXTENSION in (route.request.headers.get("referer", "")):
+            self.foreign.append(route.request.url)
+        route.abort()
+
+    def start(self, **settings):
+        """Open the interface with some of its settings changed."""
+        self.page.request.post(f"{self.address}/api/settings", data={**SETTINGS, **settings})
+        self.page.goto(self.address)
+        self.wait_until_ready()
+
+    def reload(self):
+        self.page.reload()
+        self.wait_until_ready()
+
+    def wait_until_ready(self):
+        self.page.wait_for_function("window.app?.extensionManager && window.app.graph && document.querySelector('#graph-canvas, canvas')")
+        self.page.wait_for_function("Object.keys(LiteGraph.registered_node_types).some((name) => name.startsWith('ConceptAttention'))")
+
+    def open(self, workflow: dict):
+        self.page.evaluate("(workflow) => app.loadGraphData(workflow)", workflow)
+        self.page.wait_for_function("(count) => app.graph.nodes.length >= count", arg=len(workflow["nodes"]))
+
+    def queue(self, seconds=120):
+        """Queue the graph and wait until it has run; RuntimeError with what the server says where it fails."""
+        ended = self.page.evaluate(
+            """() => new Promise(async (resolve) => {
+                const { api } = await import('/scripts/api.js')
+                for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
+                    api.addEventListener(kind, ({ detail }) => resolve({ kind, detail }), { once: true })
+                if (!(await app.queuePrompt(0))) resolve({ kind: 'refused', detail: app.lastNodeErrors })
+            })"""
+        )
+        if ended["kind"] != "execution_success":
+            raise RuntimeError(json.dumps(ended)[:2000])
+
+    def exported(self) -> dict:
+        """The graph in API format."""
+        return self.page.evaluate("async () => (await app.graphToPrompt()).output")
+
+    def serialized(self) -> dict:
+        return self.page.evaluate("() => app.graph.serialize()")
+
+    def screenshot(self, name: str) -> Path:
+        self.screenshots.mkdir(parents=True, exist_ok=True)
+        path = self.screenshots / f"{name}.png"
+        self.page.screenshot(path=path)
+        return path

@@ -1,0 +1,59 @@
+// From maps to the pixels that lie over the picture: heatmap, mask and segmentation, each as ImageData.
+
+import { extremes } from './maps.js'
+
+const DIMMED = [12, 12, 16]
+
+/** The colours of a map between `low` and `high`. */
+export function heatmap(map, [low, high], colormap, width, height) {
+  const table = tableOf(colormap)
+  return paint(width, height, (pixels, i) => {
+    const level = Math.round(Math.min(Math.max((map[i] - low) / (high - low || 1), 0), 1) * 255)
+    pixels.set(table.subarray(3 * level, 3 * level + 3), 4 * i)
+    pixels[4 * i + 3] = 255
+  })
+}
+
+/** Dark wherever the map is below the threshold, clear elsewhere. Raw scores are compared by their way from lowest to highest. */
+export function mask(map, threshold, shares, width, height) {
+  const [low, high] = shares ? [0, 1] : extremes(map)
+  const least = low + threshold * (high - low)
+  return paint(width, height, (pixels, i) => {
+    if (map[i] >= least) return
+    pixels.set(DIMMED, 4 * i)
+    pixels[4 * i + 3] = 255
+  })
+}
+
+/** Each spot in the colour of the concept that has most of it; clear where the background list wins. */
+export function segmentation(maps, shown, palette, width, height) {
+  const colours = palette.map(rgb)
+  return paint(width, height, (pixels, i) => {
+    let winner = 0
+    for (let place = 1; place < maps.length; place++) if (maps[place][i] > maps[winner][i]) winner = place
+    if (winner >= shown) return
+    pixels.set(colours[winner % colours.length], 4 * i)
+    pixels[4 * i + 3] = 255
+  })
+}
+
+function paint(width, height, pixel) {
+  const data = new ImageData(width, height)
+  for (let i = 0; i < width * height; i++) pixel(data.data, i)
+  return data
+}
+
+function tableOf(colormap) {
+  const stops = colormap.map(rgb)
+  const table = new Uint8Array(3 * 256)
+  for (let level = 0; level < 256; level++) {
+    const at = (level / 255) * (stops.length - 1)
+    const left = Math.min(Math.floor(at), stops.length - 2)
+    for (let c = 0; c < 3; c++) table[3 * level + c] = Math.round(stops[left][c] + (at - left) * (stops[left + 1][c] - stops[left][c]))
+  }
+  return table
+}
+
+export function rgb(hex) {
+  return [0, 2, 4].map((start) => parseInt(hex.slice(start, start + 2), 16))
+}

@@ -1,0 +1,133 @@
+// Concept maps in the browser: the numbers that concept_core/explorer.py packs, and what is asked of them.
+
+const LEVELS = 65535
+
+export class ConceptMaps {
+  constructor(about) {
+    this.about = about
+    this.names = about.names
+    this.shown = about.shown
+    ;[this.count, this.concepts, this.rows, this.columns] = about.shape
+    const bytes = Uint8Array.from(atob(about.values), (char) => char.charCodeAt(0))
+    const view = new DataView(bytes.buffer)
+    const step = (about.high - about.low) / LEVELS
+    this.values = Float32Array.from({ length: bytes.length / 2 }, (_, i) => about.low + step * view.getUint16(2 * i, true))
+  }
+
+  /** The map of one concept, or the joined map of several: the sum of shares, the highest of raw scores. */
+  map(picture, members) {
+    const size = this.rows * this.columns
+    const joined = new Float32Array(size).fill(this.about.shares ? 0 : -Infinity)
+    for (const member of members) {
+      const start = (picture * this.concepts + member) * size
+      for (let i = 0; i < size; i++) {
+        const value = this.values[start + i]
+        joined[i] = this.about.shares ? joined[i] + value : Math.max(joined[i], value)
+      }
+    }
+    return joined
+  }
+
+  /** That map at picture size, smooth, as resize.upsample makes it. */
+  smooth(picture, members, { down, across }) {
+    return upsample(this.map(picture, members), this.columns, down, across)
+  }
+
+  /** One concept's value at a single pixel of that. */
+  at(picture, member, { down, across }, { x, y }) {
+    return upsample(this.map(picture, [member]), this.columns, pixelOf(down, y), pixelOf(across, x))[0]
+  }
+
+  /** How sure the maps are that a concept is in the picture, 0 to 1; of raw scores their highest. */
+  presence(picture, member) {
+    return this.about.presence ? this.about.presence[picture][member] : extremes(this.map(picture, [member]))[1]
+  }
+
+  /** What `smooth` and `at` need for a width and height in pixels. */
+  axes(width, height) {
+    const [imageHeight, imageWidth] = this.about.image_size
+    return {
+      down: axis(this.rows, height, (this.about.pixels_per_token * height) / imageHeight),
+      across: axis(this.columns, width, (this.about.pixels_per_token * width) / imageWidth),
+    }
+  }
+
+  /** Lowest and highest value over the shown concepts of a picture: the scale of its heatmaps. */
+  range(picture) {
+    const size = this.rows * this.columns
+    return extremes(this.values.subarray(picture * this.concepts * size, (picture * this.concepts + this.shown) * size))
+  }
+
+  /** Which concepts a text pins, as places in `names`; unknown ones are left out. As selection.select reads it. */
+  members(text) {
+    if (text.trim() === '*') return [...Array(this.shown).keys()]
+    const parts = text.split(/[,\n]/).map((part) => part.trim())
+    const names = parts.flatMap((part) => (this.names.includes(part) ? [part] : part.split('+').map((name) => name.trim())))
+    return [...new Set(names.map((name) => this.names.indexOf(name)).filter((place) => place >= 0))]
+  }
+
+  /** The text that pins those concepts. */
+  text(members) {
+    const names = members.map((member) => this.names[member])
+    return names.join(names.some((name) => name.includes('+')) ? ', ' : ' + ')
+  }
+}
+
+export function extremes(values) {
+  let low = Infinity
+  let high = -Infinity
+  for (const value of values) {
+    if (value < low) low = value
+    if (value > high) high = value
+  }
+  return [low, high]
+}
+
+/** For each pixel along one side the four tokens and weights of bicubic interpolation (a = -0.75), half a pixel inwards. */
+function axis(tokens, pixels, scale) {
+  const places = new Int32Array(4 * pixels)
+  const weights = new Float32Array(4 * pixels)
+  const last = Math.floor(tokens * scale) - 1
+  for (let pixel = 0; pixel < pixels; pixel++) {
+    const at = (Math.min(pixel, last) + 0.5) / scale - 0.5
+    const left = Math.floor(at)
+    for (let tap = 0; tap < 4; tap++) {
+      places[4 * pixel + tap] = Math.min(Math.max(left + tap - 1, 0), tokens - 1)
+      weights[4 * pixel + tap] = cubic(Math.abs(at - (left + tap - 1)))
+    }
+  }
+  return { places, weights, pixels }
+}
+
+function cubic(distance) {
+  const a = -0.75
+  if (distance <= 1) return ((a + 2) * distance - (a + 3)) * distance * distance + 1
+  return distance < 2 ? ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a : 0
+}
+
+function pixelOf({ places, weights }, pixel) {
+  return { places: places.subarray(4 * pixel, 4 * pixel + 4), weights: weights.subarray(4 * pixel, 4 * pixel + 4), pixels: 1 }
+}
+
+/** Rows first, then columns, within the map's own range. */
+function upsample(map, columns, down, across) {
+  const [low, high] = extremes(map)
+  const tall = new Float32Array(down.pixels * columns)
+  for (let y = 0; y < down.pixels; y++) {
+    for (let tap = 0; tap < 4; tap++) {
+      const weight = down.weights[4 * y + tap]
+      const from = down.places[4 * y + tap] * columns
+      for (let x = 0; x < columns; x++) tall[y * columns + x] += weight * map[from + x]
+    }
+  }
+  const full = new Float32Array(down.pixels * across.pixels)
+  for (let y = 0; y < down.pixels; y++) {
+    const from = y * columns
+    for (let x = 0; x < across.pixels; x++) {
+      let sum = 0
+      for (let tap = 0; tap < 4; tap++) sum += across.weights[4 * x + tap] * tall[from + across.places[4 * x + tap]]
+      full[y * across.pixels + x] = Math.min(Math.max(sum, low), high)
+    }
+  }
+  return full
+}
