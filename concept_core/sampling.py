@@ -14,6 +14,7 @@ from .concepts import Concepts
 from .families import family_of
 from .memory import make_room, spare_the_picture
 from .parts import Part, token_grid
+from .preview import Preview
 from .recording import ATTENDS_TO, Recording, Run
 from .scores import SPACES
 from .taps import tap_blocks
@@ -32,13 +33,14 @@ def record_concepts(
     keep_vectors: str = "",
     stop_early: bool = False,
     attends_to: tuple[str, ...] = ATTENDS_TO,
+    preview: bool = False,
 ):
     """A clone of a ComfyUI MODEL that records `concepts` whenever it samples, and its Recording.
 
     keep_vectors: blocks, as parse_blocks reads them, whose output vectors are kept too; "" for none. stop_early: leave out the
     blocks after the last one that is heard; the model's output is of no use then. attends_to: for the paper's ablation, what
-    the concepts attend to, as in taps.attend. ValueError for a model family that is not supported, or concepts from a text
-    encoder that does not fit it.
+    the concepts attend to, as in taps.attend. preview: show the strongest concepts while sampling. ValueError for a model
+    family that is not supported, or concepts from a text encoder that does not fit it.
     """
     if start_percent >= end_percent:
         raise ValueError(f"start_percent ({start_percent:g}) must be below end_percent ({end_percent:g}).")
@@ -57,7 +59,7 @@ def record_concepts(
         attends_to=attends_to,
         kept_blocks=tuple(parse_blocks(keep_vectors, depth, default_blocks, "keep_vectors")) if keep_vectors.strip() else (),
     )
-    recorder = Recorder(family, recording, start_percent, end_percent, family.later_blocks(network) if stop_early else [])
+    recorder = Recorder(family, recording, start_percent, end_percent, family.later_blocks(network) if stop_early else [], preview)
     model = model.clone()
     model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, recorder.outer_sample)
     model.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, recorder.predict_noise)
@@ -78,8 +80,8 @@ def check_fit(concepts, family, network):
 class Recorder:
     """Belongs to one patched model: knows the run that is being sampled and the step that is being predicted, if any."""
 
-    def __init__(self, family, recording: Recording, start_percent: float, end_percent: float, left_out: list):
-        self.family, self.recording, self.left_out = family, recording, left_out
+    def __init__(self, family, recording: Recording, start_percent: float, end_percent: float, left_out: list, previews: bool):
+        self.family, self.recording, self.left_out, self.previews = family, recording, left_out, previews
         self.start_percent, self.end_percent = start_percent, end_percent
         self.has_window = start_percent > 0 or end_percent < 1
         self.on_device: dict[torch.device, tuple[Tensor, Tensor]] = {}
@@ -93,12 +95,16 @@ class Recorder:
         patcher = self.guider.model_patcher
         self.run = run = self.new_run(noise, patcher.get_model_object("model_sampling"))
         last_denoised = None
+        preview = Preview(self.recording, patcher, len(sigmas) - 1) if self.previews else None
 
         def keep_denoised(step, denoised, x, total_steps):
             nonlocal last_denoised
             last_denoised = denoised
             if callback is not None:
                 callback(step, denoised, x, total_steps)
+            if preview is not None:
+                with spare_the_picture(run):
+                    preview.show(run, denoised, step)
 
         try:
             if self.recording.kept_blocks:

@@ -37,7 +37,7 @@ def segment(
             if not part.any():
                 say_absent(name, number)
         segmentation = _coloured(winner, parts.any(0), picture, opacity)
-        segmentations.append(draw_legend(segmentation, labelled(single), _colours(maps.shown)) if labels else segmentation)
+        segmentations.append(draw_legend(segmentation, labelled(single), colours(maps.shown)) if labels else segmentation)
         masks.append(parts.float())
         progress()
     return torch.stack(segmentations), torch.cat(masks)
@@ -46,9 +46,9 @@ def segment(
 def _coloured(winner, shown, picture, opacity):
     base = torch.zeros(*winner.shape, 3) if picture is None else picture
     over = opacity if picture is not None else 1.0
-    return torch.where(shown[..., None], torch.lerp(base, _colours(int(winner.max()) + 1)[winner], over), base)
+    return torch.where(shown[..., None], torch.lerp(base, colours(int(winner.max()) + 1)[winner], over), base)
 
 
-def _colours(count):
+def colours(count):
     """[count, 3] in 0..1."""
     return torch.tensor([[int(PALETTE[i % len(PALETTE)][c : c + 2], 16) / 255 for c in (0, 2, 4)] for i in range(count)])

@@ -33,6 +33,13 @@ class Apply(io.ComfyNode):
                 ),
                 spaces_input(),
                 keep_vectors_input(),
+                io.Boolean.Input(
+                    "preview",
+                    default=False,
+                    optional=True,  # as keep_vectors
+                    advanced=True,
+                    tooltip="Show while sampling which concept is the strongest where, in its colour, over the sampler's preview.",
+                ),
             ],
             outputs=[
                 io.Model.Output("model", tooltip="The model that records: connect it to the sampler or guider."),
@@ -41,8 +48,8 @@ class Apply(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, concepts, start_percent, end_percent, spaces, keep_vectors=""):
-        return io.NodeOutput(*record_concepts(model, concepts, start_percent, end_percent, spaces, keep_vectors))
+    def execute(cls, model, concepts, start_percent, end_percent, spaces, keep_vectors="", preview=False):
+        return io.NodeOutput(*record_concepts(model, concepts, start_percent, end_percent, spaces, keep_vectors, preview=preview))
 
 
 NODES = [Apply]

@@ -1,0 +1,61 @@
+"""While a model samples: which concept is the strongest where, over the picture so far."""
+
+import numpy as np
+import torch
+from comfy.utils import ProgressBar
+from latent_preview import Latent2RGBPreviewer, get_previewer
+from PIL import Image
+from torch import Tensor
+
+from .recording import Recording, Run
+from .resize import upsample
+from .segmentation import colours
+
+OPACITY = 0.65  # where a concept has all of a spot
+LARGEST = 512  # side in pixels
+
+
+class Preview:
+    """Shows the latest step's scores in the node that samples, as ComfyUI shows its own previews."""
+
+    def __init__(self, recording: Recording, patcher, steps: int):
+        self.recording = recording
+        form = patcher.model.latent_format
+        self.previewer = get_previewer(patcher.load_device, form) or _plain(form)
+        self.progress = ProgressBar(steps)
+
+    def show(self, run: Run, denoised: Tensor, step: int):
+        """denoised: [B, channels, h, w], of which the first is shown."""
+        if not run.heard or self.previewer is None:
+            return
+        scores = run.heard[-1].finish()["output"][self.recording.default_blocks, 0]
+        shares = scores.softmax(1).mean(0) if scores.shape[1] > 1 else _stretched(scores.mean(0))
+        base = self.previewer.decode_latent_to_preview(denoised[:1])
+        drawn = over(base, shares.unflatten(1, run.grid), self.recording.concepts.shown, run.image_size, self.recording.pixels_per_token)
+        self.progress.update_absolute(step + 1, preview=("JPEG", drawn, LARGEST))
+
+
+def over(base: Image.Image, shares: Tensor, shown: int, image_size: tuple[int, int], pixels_per_token: int) -> Image.Image:
+    """`base` and over it each spot's strongest concept in its colour, as strong as its share; the background list is left out.
+
+    shares: [C, h, w] in 0..1.
+    """
+    size = base.height, base.width
+    smooth = upsample(shares[None], pixels_per_token, image_size, size)[0]
+    share, winner = smooth.max(0)
+    alpha = (OPACITY * share * (winner < shown))[..., None]
+    picture = torch.from_numpy(np.array(base.convert("RGB"))) / 255
+    drawn = torch.lerp(picture, colours(len(shares))[winner], alpha)
+    return Image.fromarray((drawn * 255).round().byte().numpy())
+
+
+def _stretched(scores):
+    low, high = scores.aminmax()
+    return (scores - low) / (high - low).clamp(min=1e-30)
+
+
+def _plain(form):
+    """ComfyUI's cheapest preview, where its own are off; None for a model that has none."""
+    if form.latent_rgb_factors is None:
+        return None
+    return Latent2RGBPreviewer(form.latent_rgb_factors, form.latent_rgb_factors_bias)
