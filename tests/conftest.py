@@ -5,6 +5,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "dev"))
 
 import in_comfyui  # noqa: E402, F401
 
+# isort: split
+from live_server import live  # noqa: E402, F401
+
 
 def pytest_report_header():
     from comfyui_version import __version__
@@ -13,4 +16,5 @@ def pytest_report_header():
 
 
 def pytest_addoption(parser):
-    parser.addoption("--write-contract", action="store_true", help="write tests/live/contract.json anew")
+    parser.addoption("--write-contract", action="store_true", help="write contract, English locale and help tables anew")
+    parser.addoption("--write-pictures", action="store_true", help="write the help pages' pictures anew")

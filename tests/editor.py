@@ -5,7 +5,13 @@ import re
 from pathlib import Path
 
 EXTENSION = "/extensions/concept-attention/"
-SETTINGS = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": False, "Comfy.Locale": "en"}  # tests change some of them
+TRANSLATED_HELP = r"/docs/\w+/\w+\.md$"  # the interface asks for it first, and takes the page without a language where there is none
+SETTINGS = {  # tests change some of them
+    "Comfy.TutorialCompleted": True,
+    "Comfy.VueNodes.Enabled": False,
+    "Comfy.Locale": "en",
+    "Comfy.Minimap.Visible": False,
+}
 
 
 class Editor:
@@ -19,8 +25,9 @@ class Editor:
         self.page.route(re.compile(f"^(?!{re.escape(self.address)})https?://"), self.refuse)
 
     def hear(self, message):
-        if message.type == "error" and EXTENSION in message.location.get("url", "") + message.text:
-            self.errors.append(message.text)
+        address = message.location.get("url", "")
+        if message.type == "error" and EXTENSION in address + message.text and not re.search(TRANSLATED_HELP, address):
+            self.errors.append(f"{message.text} {address}")
 
     def refuse(self, route):
         """The interface itself asks its makers for news; that is not ours."""
@@ -58,6 +65,49 @@ class Editor:
         )
         if ended["kind"] != "execution_success":
             raise RuntimeError(json.dumps(ended)[:2000])
+
+    def only(self, node_type: str) -> int:
+        """A graph of one new node; its id."""
+        return self.page.evaluate(
+            """(type) => {
+                app.graph.clear()
+                const node = LiteGraph.createNode(type)
+                node.pos = [100, 100]
+                app.graph.add(node)
+                return node.id
+            }""",
+            node_type,
+        )
+
+    def center(self, node_id, scale=1.0):
+        """Bring a node to the middle of the window."""
+        self.page.evaluate(
+            """([id, scale]) => {
+                app.canvas.ds.scale = scale
+                app.canvas.centerOnNode(app.graph.getNodeById(id))
+                app.canvas.draw(true, true)
+            }""",
+            [node_id, scale],
+        )
+        self.page.wait_for_timeout(200)
+
+    def click_title(self, node_id):
+        x, y = self.page.evaluate(
+            """(id) => {
+                const { pos } = app.graph.getNodeById(id)
+                const { scale, offset } = app.canvas.ds
+                const box = app.canvas.canvas.getBoundingClientRect()
+                return [(pos[0] + offset[0] + 60) * scale + box.x, (pos[1] + offset[1] - 12) * scale + box.y]
+            }""",
+            node_id,
+        )
+        self.page.mouse.click(x, y)
+
+    def run_command(self, command):
+        self.page.evaluate("(command) => app.extensionManager.command.execute(command)", command)
+
+    def dialogs(self) -> list[str]:
+        return self.page.locator("[role=dialog]").all_inner_texts()
 
     def exported(self) -> dict:
         """The graph in API format."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 
 import pytest
@@ -22,7 +23,8 @@ class Live:
             async with Client(self.address) as client:
                 return await work(client)
 
-        return asyncio.run(connected())
+        with ThreadPoolExecutor(1) as thread:  # a browser's driver may have its own loop in this one
+            return thread.submit(asyncio.run, connected()).result()
 
     def queue(self, prompt):
         return self.do(lambda client: client.queue(prompt))

@@ -51,6 +51,16 @@ def test_the_command(capsys):
     assert rows[1:] == ["4 concepts", "concepts 1", "concepts 16", "way authors", "way probabilities"]
 
 
-def test_what_comes_after(monkeypatch):
+def test_what_comes_before_and_after(monkeypatch, capsys):
     monkeypatch.setattr(after, "CASES", ((128, 2),))
-    assert len(list(after.rows())) == 7
+    monkeypatch.setattr(after, "TURNS", 1)
+    assert main(["after"]) == 0
+    said = capsys.readouterr().out
+    assert "ComfyUI loads this pack, and nothing that was not there" in said
+    assert sum(line.startswith("| 128 x 128, 2 concepts") for line in said.splitlines()) == 7
+
+
+def test_a_recording_keeps_half_of_float32():
+    """28 steps of 19 blocks, 8 concepts and 4096 tokens in at most 40 MB."""
+    said = after.kept()
+    assert "28 steps x 19 blocks x 8 concepts x 4096 tokens" in said and float(said.split("keeps ")[1].split()[0]) < 40

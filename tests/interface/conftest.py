@@ -1,7 +1,6 @@
 import browser
 import pytest
 from editor import Editor
-from live_server import live  # noqa: F401
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
@@ -21,7 +20,7 @@ def chromium():
 
 
 @pytest.fixture
-def editor(chromium, live, request, tmp_path_factory):  # noqa: F811
+def editor(chromium, live, request):
     """ComfyUI's interface in a new browser profile. Fails where our files bring an error, or anything asks beyond the server."""
     context = chromium.new_context(viewport={"width": 1500, "height": 1000}, **getattr(request, "param", {}))
     editor = Editor(context, live.address, live.base / "screenshots" / request.node.name)

@@ -17,7 +17,7 @@ class Explorer:
         self.center()
 
     def center(self, scale=1.0):
-        self.page.evaluate(f"(scale) => {{ app.canvas.ds.scale = scale; app.canvas.centerOnNode({NODE}); app.canvas.draw(true, true) }}", scale)
+        self.editor.center(self.page.evaluate(f"() => {NODE}.id"), scale)
 
     def run(self):
         self.editor.queue()
@@ -134,7 +134,6 @@ def test_resting_on_the_picture_ranks_the_concepts(explorer):
 def test_the_spot_is_right_at_any_zoom(explorer, scale):
     spots = places(explorer)
     explorer.center(scale)
-    explorer.page.wait_for_timeout(200)
     for name, spot in spots.items():
         x, y = explorer.at(*spot)
         if 60 < x < 1440 and 60 < y < 940:
@@ -267,10 +266,10 @@ def test_undo_and_redo(explorer):
     explorer.page.wait_for_timeout(300)
     pins.append(explorer.widget("pinned"))
     assert pins == ["grass", "star"]
-    explorer.page.evaluate("() => app.extensionManager.command.execute('Comfy.Undo')")
+    explorer.editor.run_command("Comfy.Undo")
     explorer.page.wait_for_timeout(500)
     assert state_of(explorer)[::2][0] == "grass" and explorer.pinned() == ["grass"]
-    explorer.page.evaluate("() => app.extensionManager.command.execute('Comfy.Redo')")
+    explorer.editor.run_command("Comfy.Redo")
     explorer.page.wait_for_timeout(500)
     assert state_of(explorer)[0] == "star" and explorer.pinned() == ["star"]
 

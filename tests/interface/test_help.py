@@ -1,0 +1,78 @@
+"""Every node as it is rendered, and its help page as the interface shows it."""
+
+import node_texts
+import pytest
+from PIL import Image
+
+BARE = {"LoadMaps", "SaveRecording", "LoadRecording"}
+SHOWN = {"Heatmap": "example_workflows/concept_heatmaps_demo.jpg", "DemoPicture": "demo_model/scene.png"}  # of nodes that show nothing
+SOURCES = ["concept_explorer_demo", "concept_segmentation_demo", "concept_encode_image_demo", "concept_heatmaps_demo"]
+WIDEST = 900
+
+
+def test_every_node_renders_with_its_help_page(editor, live):
+    for name, about in node_texts.ours(live.declared).items():
+        node = editor.only(name)
+        editor.center(node)
+        editor.click_title(node)
+        editor.page.locator("[data-testid=info-button]").click()
+        page = editor.page.locator(".node-help-content")
+        page.locator("h1", has_text=about["display_name"]).first.wait_for()
+        page.get_by_text("When it goes wrong").wait_for()
+        editor.page.wait_for_function("[...document.querySelectorAll('.node-help-content img')].some((image) => image.naturalWidth > 0)")
+        cells = set(page.locator("td").all_inner_texts())
+        for input_name, _, options in node_texts.inputs(about):
+            assert input_name + " (optional)" * options["optional"] in cells, (name, input_name)
+    editor.screenshot("help")
+
+
+@pytest.mark.parametrize("rendering", [False, True])
+def test_names_are_translated(editor, live, rendering):
+    editor.start(**{"Comfy.Locale": "zh", "Comfy.VueNodes.Enabled": rendering})
+    editor.open(live.workflow_file("concept_heatmaps_demo"))
+    node = "app.graph.nodes.find((node) => node.type === 'ConceptAttentionDecode')"
+    assert editor.page.evaluate(f"() => {node}.title") == "解码概念图"
+    label = editor.page.evaluate(f"() => {node}.widgets.find((widget) => widget.name === 'blocks').label")
+    assert label == "块"
+
+
+def test_pictures(editor, live, request):
+    """With --write-pictures the pages' pictures are taken anew; else that they are there is asked elsewhere."""
+    if not request.config.getoption("--write-pictures"):
+        pytest.skip("--write-pictures was not given")
+    editor.start(**{"Comfy.VueNodes.Enabled": True})
+    folder = node_texts.HELP / "pictures"
+    folder.mkdir(exist_ok=True)
+    wanted = {name.removeprefix("ConceptAttention") for name in node_texts.ours(live.declared)}
+    for kind, picture in SHOWN.items():
+        keep(Image.open(node_texts.ROOT / picture), folder / f"{kind}.jpg")
+        wanted.discard(kind)
+    for source in SOURCES:
+        workflow = live.workflow_file(source)
+        editor.open(workflow)
+        editor.queue(300)
+        editor.page.wait_for_timeout(2000)
+        for node in workflow["nodes"]:
+            kind = node["type"].removeprefix("ConceptAttention")
+            if kind in wanted:
+                take(editor, node["id"], folder / f"{kind}.jpg")
+                wanted.discard(kind)
+    assert wanted == BARE
+    for kind in BARE:
+        node = editor.only(f"ConceptAttention{kind}")
+        take(editor, node, folder / f"{kind}.jpg")
+
+
+def take(editor, node_id, path):
+    editor.center(node_id)
+    editor.page.wait_for_timeout(500)
+    shot = path.with_suffix(".png")
+    editor.page.locator(f"[data-node-id='{node_id}']").first.screenshot(path=shot)
+    keep(Image.open(shot), path)
+    shot.unlink()
+
+
+def keep(picture, path):
+    picture = picture.convert("RGB")
+    picture.thumbnail((WIDEST, WIDEST))
+    picture.save(path, quality=85)

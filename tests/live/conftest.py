@@ -1,1 +1,0 @@
-from live_server import live  # noqa: F401
