@@ -1,7 +1,7 @@
 """Run the demo, the tests, an evaluation or a benchmark. They set up all they need in .dev/.
 
     python run.py demo              paints with the demo model and leaves pictures and maps in demo_output/
-    python run.py test              all tests with the newest supported ComfyUI, then those that need ComfyUI with the oldest
+    python run.py test              all tests with the newest ComfyUI, then with the oldest those that need it and are not long
     python run.py test --every      the tests that need ComfyUI with each supported version
     python run.py test PYTEST ...   what is given to pytest, with the newest
     python run.py evaluate ...      judges concept maps against label masks; with --help it says more
@@ -46,7 +46,7 @@ def test(options):
     if options == ["--every"]:
         parts = [(version, IN_COMFYUI) for version in environment.VERSIONS]
     else:
-        parts = [(environment.NEWEST, []), (environment.OLDEST, IN_COMFYUI)]
+        parts = [(environment.NEWEST, []), (environment.OLDEST, [*IN_COMFYUI, "-m", "not long"])]
     failed = [version for version, tests in parts if run("test", tests, version) != 0]
     if failed:
         print(f"Failed with ComfyUI {', '.join(failed)}.")

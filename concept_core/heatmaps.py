@@ -1,6 +1,7 @@
 """Maps as pictures: scaled, coloured, laid over the picture, labelled."""
 
 import logging
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -22,10 +23,12 @@ def heatmaps(
     scale: str = SCALES[0],
     opacity: float = 0.7,
     labels: bool = True,
+    progress: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """[B·C, H, W, 3] in 0..1, picture by picture and concept by concept within it, the background list left out.
 
     image: see pictures_for; the heatmaps take its size. Labels give each concept's name and, of shares, its presence.
+    progress is called after each heatmap.
     """
     values = maps.checked().values[:, : maps.shown].float()
     size = maps.image_size if image is None else tuple(image.shape[1:3])
@@ -39,6 +42,7 @@ def heatmaps(
                 torch.lerp(picture, heatmap, opacity, out=heatmap)
             if labels:
                 draw_label(heatmap, next(texts))
+            progress()
     return result.flatten(0, 1)
 
 

@@ -37,4 +37,8 @@ class Transfer:
 def _copy(tensor):
     if not tensor.is_cuda:
         return tensor.to("cpu", copy=True)
-    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
+    try:
+        pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+    except RuntimeError:  # all that may be pinned is: by ComfyUI's own offloading, on Windows above all
+        return tensor.cpu()
+    return pinned.copy_(tensor, non_blocking=True)

@@ -44,7 +44,8 @@ def help_page(text: str, about: dict) -> str:
         for name, kind, options in inputs(about)
     ]
     text = section(text, "Inputs", table(("input", "", "what it is"), rows) if rows else "None.")
-    rows = [(f"**{name}**", kind, tip) for name, kind, tip in zip(about["output_name"], about["output"], about["output_tooltips"])]
+    outputs = zip(about["output_name"], about["output"], about["output_tooltips"])
+    rows = [(f"**{name}**", default(kind, {}), tooltip) for name, kind, tooltip in outputs]
     return section(text, "Outputs", table(("output", "", "what it is"), rows) if rows else "None: it writes a file.")
 
 

@@ -22,35 +22,36 @@ STAND_INS = {  # workflow for a model that is not at hand: demo workflow whose p
 
 
 def draw_previews(output, workflows, docs):
-    sheets = {name: draw_row(output / folder, files) for name, (folder, files) in ROWS.items()}
-    sheets["concept_heatmaps_demo"] = draw_sheet(output / "concept_attention")
-    sheets["concept_heatmaps_sd3_demo"] = draw_sheet(output / "concept_attention_sd3")
+    rows = {name: [tile for kind in kinds for tile in tiles(output / folder, kind)] for name, (folder, kinds) in ROWS.items()}
+    sheets = {name: grid(row, -(-len(row) // 2)) for name, row in rows.items()}  # templates are shown on square cards
+    sheets["concept_heatmaps_demo"] = draw_sheet(output / "concept_attention", ["overlay"])
+    sheets["concept_heatmaps_sd3_demo"] = draw_sheet(output / "concept_attention_sd3", ["overlay"])
     for name, (demo, model) in STAND_INS.items():
         sheets[name] = note(sheets[demo], f"Drawn with the demo model, not with {model}")
     for name, sheet in sheets.items():
         sheet.save(workflows / f"{name}.jpg", quality=90)
     docs.mkdir(exist_ok=True)
-    sheets["concept_heatmaps_demo"].save(docs / "demo.jpg", quality=90)
-    sheets["concept_repaint_demo"].save(docs / "repaint.jpg", quality=90)
+    draw_sheet(output / "concept_attention", ["heatmap", "overlay"]).save(docs / "demo.jpg", quality=90)
+    row = rows["concept_repaint_demo"]
+    grid(row, len(row)).save(docs / "repaint.jpg", quality=90)
 
 
-def draw_sheet(saved):
-    """The picture, and beside it its heatmaps above its overlays."""
-    picture = Image.open(saved / "picture_00001_.png")
-    rows = [tiles(saved, kind) for kind in ("heatmap", "overlay")]
-    sheet = Image.new("RGB", (2 * TILE + len(rows[0]) * TILE, 2 * TILE), "white")
-    sheet.paste(picture.resize((2 * TILE, 2 * TILE), Image.Resampling.LANCZOS))
-    for y, row in enumerate(rows):
-        for x, tile in enumerate(row):
-            sheet.paste(tile, (2 * TILE + x * TILE, y * TILE))
+def draw_sheet(saved, kinds):
+    """The picture, and beside it two rows of what shows its concepts."""
+    picture = Image.open(saved / "picture_00001_.png").convert("RGB").resize((2 * TILE + GAP, 2 * TILE + GAP), Image.Resampling.LANCZOS)
+    beside = [tile for kind in kinds for tile in tiles(saved, kind)]
+    beside = grid(beside, -(-len(beside) // 2))
+    sheet = Image.new("RGB", (picture.width + GAP + beside.width, picture.height), "white")
+    sheet.paste(picture)
+    sheet.paste(beside, (picture.width + GAP, 0))
     return sheet
 
 
-def draw_row(saved, kinds):
-    row = [tile for kind in kinds for tile in tiles(saved, kind)]
-    sheet = Image.new("RGB", (len(row) * (TILE + GAP) - GAP, TILE), "white")
-    for x, tile in enumerate(row):
-        sheet.paste(tile, (x * (TILE + GAP), 0))
+def grid(pictures, columns):
+    size = [count * (TILE + GAP) - GAP for count in (columns, -(-len(pictures) // columns))]
+    sheet = Image.new("RGB", size, "white")
+    for place, picture in enumerate(pictures):
+        sheet.paste(picture, (place % columns * (TILE + GAP), place // columns * (TILE + GAP)))
     return sheet
 
 

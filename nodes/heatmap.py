@@ -1,4 +1,5 @@
 from comfy.model_management import intermediate_device
+from comfy.utils import ProgressBar
 from comfy_api.latest import io
 
 from ..concept_core.colormaps import COLORMAPS
@@ -35,7 +36,9 @@ class Heatmap(io.ComfyNode):
 
     @classmethod
     def execute(cls, maps, colormap, scale, opacity, labels, image=None):
-        return io.NodeOutput(heatmaps(maps, image, colormap, scale, opacity, labels).to(intermediate_device()))
+        progress = ProgressBar(len(maps.values) * maps.shown)
+        made = heatmaps(maps, image, colormap, scale, opacity, labels, progress=lambda: progress.update(1))
+        return io.NodeOutput(made.to(intermediate_device()))
 
 
 NODES = [Heatmap]

@@ -41,6 +41,7 @@ def processes():
         process.kill()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("flag", FUNCTIONS)
 def test_scores_agree_with_a_plain_restatement(flag, processes):
     said, _ = processes[flag].communicate()

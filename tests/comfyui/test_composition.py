@@ -302,6 +302,7 @@ def test_model_sampling_shift(kind):
     assert list(run.steps) != list(sampled(kind, lambda model: model)[1].steps)
 
 
+@pytest.mark.long
 @both_orders
 def test_torch_compile(kind, unpatched, before):
     """With a backend that fuses nothing, bit for bit; docs/compatibility.md says what inductor does."""

@@ -60,6 +60,7 @@ def test_maps_that_lie_elsewhere_would_fail(shown, move):
     assert sum(judged) / len(judged) < figures(shown["square"])[0] - 0.1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 def test_maps_lie_on_what_the_model_paints(demo, size):
     judged = []

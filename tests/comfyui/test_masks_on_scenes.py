@@ -32,6 +32,7 @@ def shown(demo):
     return [(scene, *show(demo, scene)) for scene in scenes]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", METHODS)
 def test_masks_that_follow_edges_lie_on_the_things_of_every_ground(shown, method):
     smooth, followed = defaultdict(list), defaultdict(list)

@@ -37,6 +37,7 @@ def test_every_scheduler_paints_the_same_picture(kind, scheduler):
     assert torch.isfinite(decode(recording, samples, "value").values).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m"])
 @pytest.mark.parametrize("cfg", [1.0, 4.5])
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 5])

@@ -9,7 +9,7 @@ from concept_attention.concept_core import calls, memory, recording, storage
 from concept_attention.concept_core.encoding import encode_image
 from concept_attention.concept_core.maps import decode
 from concept_attention.concept_core.storage import load_recording, save_recording
-from recipes import by_readme
+from recipes import in_python
 from safetensors import safe_open
 
 BOTH = {"flux": 3, "sd3": 2}  # blocks of the tiny models that have a concept output
@@ -17,7 +17,7 @@ BOTH = {"flux": 3, "sd3": 2}  # blocks of the tiny models that have a concept ou
 
 def recipe(path):
     """Maps of the kept blocks from nothing but the file."""
-    return by_readme("concept_vectors", path)
+    return in_python("concept_vectors", path)
 
 
 @pytest.mark.parametrize("kept", ["all", "1"])

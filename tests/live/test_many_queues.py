@@ -3,10 +3,12 @@
 import copy
 
 import psutil
+import pytest
 
 QUEUES, SETTLED = 200, 60
 
 
+@pytest.mark.long
 def test_memory_is_flat_over_many_queues(live):
     prompt = live.workflow("concept_heatmaps_demo")
     by_class = {content["class_type"]: content["inputs"] for content in prompt.values()}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from comfy_client import WorkflowError
 from prompts import nodes, only, saved_maps
-from recipes import by_readme
+from recipes import in_python
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_a_saved_recording_is_decoded_bit_for_bit(live, saved):
 
 def test_its_vectors_give_the_same_maps(live, saved):
     _, maps, file = saved
-    again = by_readme("concept_vectors", live.output / file.removesuffix(" [output]"))
+    again = in_python("concept_vectors", live.output / file.removesuffix(" [output]"))
     torch.testing.assert_close(again, maps.values, atol=2e-3, rtol=0)
 
 

@@ -9,7 +9,7 @@ from concept_attention.concept_core.maps import decode
 from concept_attention.concept_core.recording import Recording, Run
 from concept_attention.concept_core.scores import CROSS_SHARE
 from concept_attention.concept_core.storage import RECORDING, check_recording, load_maps, load_recording, save_recording
-from recipes import by_readme
+from recipes import in_python
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -72,7 +72,7 @@ def test_the_file_says_what_is_in_it(tmp_path):
 def test_the_readmes_recipe(tmp_path):
     recording, samples = made()
     save_recording(recording, samples, tmp_path / "r.safetensors")
-    torch.testing.assert_close(by_readme("scores.output", tmp_path / "r.safetensors"), decode(recording, samples).values)
+    torch.testing.assert_close(in_python("scores.output", tmp_path / "r.safetensors"), decode(recording, samples).values)
 
 
 def test_nothing_to_save(tmp_path):
