@@ -17,8 +17,8 @@ from .vectors import Vectors, free_on_host, in_16_bit
 class Step:
     """One pass over all conditionings at one sigma.
 
-    Nothing in it waits for the device, unless the picture has several prompts, or one for a part of it: then the scores are averaged
-    on the host.
+    On CUDA nothing in it waits for the device in the plain case: one prompt for the whole picture, all of the schedule, no vectors and
+    no preview. Scores of several prompts, or of one for a part of the picture, are averaged on the host.
 
     index: of the positive conditionings among all. parts: uuid → Part, for those that are active.
     size: height and width of the latent. pieces: uuid → space → scores [blocks, B, C, n] of a conditioning's part.

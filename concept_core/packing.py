@@ -14,7 +14,8 @@ SMALLEST = 2.0**-14  # above 0 at float16's full precision
 
 @dataclass(frozen=True)
 class Packed:
-    """Scores [blocks, B, C, N] in 16 bit: shares stay within 5e-4 at any temperature, raw scores within 5e-4 of their range.
+    """Scores [blocks, B, C, N] in 16 bit: shares stay within 5e-4, as far as float32 tells scores apart, and raw scores within 5e-4 of
+    their range.
 
     A softmax over concepts asks how far each lies below the highest of its token, and float16 is finest near 0: that is what
     `numbers` holds, 0 or less. In the highest one's own place it holds where that lies between `low` and `low + span`

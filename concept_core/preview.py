@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from comfy.utils import ProgressBar
-from latent_preview import Latent2RGBPreviewer, get_previewer
+from latent_preview import Latent2RGBPreviewer
 from PIL import Image
 from torch import Tensor
 
@@ -16,19 +16,22 @@ LARGEST = 512  # side in pixels
 
 
 class Preview:
-    """Shows the latest step's scores in the node that samples, as ComfyUI shows its own previews."""
+    """Shows each step's scores in the node that samples, over ComfyUI's cheapest preview; nothing for a model that has none."""
 
     def __init__(self, recording: Recording, patcher, steps: int):
         self.recording = recording
+        self.progress, self.heard = ProgressBar(steps), 0
         form = patcher.model.latent_format
-        self.previewer = get_previewer(patcher.load_device, form) or _plain(form)
-        self.progress = ProgressBar(steps)
+        self.previewer = form.latent_rgb_factors and Latent2RGBPreviewer(form.latent_rgb_factors, form.latent_rgb_factors_bias)
 
     def show(self, run: Run, denoised: Tensor, step: int):
         """denoised: [B, channels, h, w], of which the first is shown."""
-        if not run.heard or self.previewer is None:
+        if run.given_up or run.heard == self.heard or self.previewer is None:
             return
-        scores = run.heard[-1].finish()["output"][self.recording.default_blocks, 0]
+        self.heard = run.heard
+        run.land(wait=True)
+        *_, latest = run.steps.values()
+        scores = latest["output"][self.recording.default_blocks, 0]
         shares = scores.softmax(1).mean(0) if scores.shape[1] > 1 else _stretched(scores.mean(0))
         base = self.previewer.decode_latent_to_preview(denoised[:1])
         drawn = over(base, shares.unflatten(1, run.grid), self.recording.concepts.shown, run.image_size, self.recording.pixels_per_token)
@@ -52,10 +55,3 @@ def over(base: Image.Image, shares: Tensor, shown: int, image_size: tuple[int, i
 def _stretched(scores):
     low, high = scores.aminmax()
     return (scores - low) / (high - low).clamp(min=1e-30)
-
-
-def _plain(form):
-    """ComfyUI's cheapest preview, where its own are off; None for a model that has none."""
-    if form.latent_rgb_factors is None:
-        return None
-    return Latent2RGBPreviewer(form.latent_rgb_factors, form.latent_rgb_factors_bias)

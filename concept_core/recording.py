@@ -26,8 +26,8 @@ class Run:
     """One sampling.
 
     size: height and width of the latent. grid: rows and columns of image tokens. image_size: height and width in pixels.
-    heard: while it goes on, the sigma and the scores of each step, on their way to the host.
-    steps: when it has ended, sigma → space → scores [blocks, B, C, N], the mean over the steps at that sigma.
+    steps: sigma → space → scores [blocks, B, C, N], the mean over the `calls` at that sigma; while sampling goes on, of those
+    that are not `in_flight` to the host any more. heard: how many calls were recorded.
     vectors: those to keep, of every call. vectors_gone: why they are no longer there, if they are not.
     latents: what the sampler gave out, [B, channels, h, w]; a run belongs to these and to no other.
     given_up: why recording ended before the sampling, if it did; then nothing of the run is kept but its latents.
@@ -39,8 +39,10 @@ class Run:
     grid: tuple[int, int]
     image_size: tuple[int, int]
     percent_to_sigma: Callable[[float], float]
-    heard: list[Transfer] = field(default_factory=list)
+    in_flight: list[Transfer] = field(default_factory=list)
+    heard: int = 0
     steps: dict[float, Mapping[str, Tensor]] = field(default_factory=dict)
+    calls: dict[float, int] = field(default_factory=dict)
     vectors: list[Vectors] = field(default_factory=list)
     vectors_gone: str = ""
     latents: list[Tensor] = field(default_factory=list)
@@ -51,7 +53,7 @@ class Run:
         if not self.given_up:
             logging.warning("Concept Attention: %s. The picture goes on without its maps.", reason)
         self.given_up = reason
-        self.heard.clear()
+        self.in_flight.clear()
         self.steps.clear()
         self.vectors.clear()
 
@@ -61,20 +63,29 @@ class Run:
             return
         if vectors is not None:
             self.vectors.append(vectors)
-        self.heard.append(Transfer.start({SIGMA: sigma, **scores}))
+        self.heard += 1
+        self.in_flight.append(Transfer.start({SIGMA: sigma, **scores}))
+        self.land(wait=False)
         if self.bytes > MAX_RUN_BYTES:
             self.give_up(f"the scores of one sampling grew beyond {MAX_RUN_BYTES >> 30} GB")
 
+    def land(self, wait: bool):
+        """Take up what has come to the host, or wait for all of it."""
+        while self.in_flight and (wait or self.in_flight[0].has_landed()):
+            scores = self.in_flight.pop(0).finish()
+            sigma = float(scores.pop(SIGMA))
+            count = self.calls[sigma] = self.calls.get(sigma, 0) + 1
+            if count > 1:
+                before = self.steps[sigma]
+                scores = {space: before[space] + (scores[space] - before[space]) / count for space in scores}
+            self.steps[sigma] = scores
+
     def settle(self):
-        """The sampling has ended: what was heard becomes `steps`, packed if it is much."""
-        heard: dict[float, list[dict[str, Tensor]]] = {}
-        for transfer in self.heard:
-            scores = transfer.finish()
-            heard.setdefault(float(scores.pop(SIGMA)), []).append(scores)
-        self.heard.clear()
-        steps = {sigma: mean(all_scores) for sigma, all_scores in heard.items()}
-        much = sum(scores.nbytes for step in steps.values() for scores in step.values()) > PACKED_FROM
-        self.steps = {sigma: PackedStep(step) if much else step for sigma, step in steps.items()}
+        """The sampling has ended: all of it comes to the host, and is packed if it is much."""
+        self.land(wait=True)
+        if sum(scores.nbytes for step in self.steps.values() for scores in step.values()) > PACKED_FROM:
+            for sigma in self.steps:
+                self.steps[sigma] = PackedStep(self.steps[sigma])
 
     def window(self, start_percent: float, end_percent: float) -> list[dict[str, Tensor]]:
         """The scores of the steps between two points of the schedule, first step first."""
@@ -102,7 +113,7 @@ class Run:
     def bytes(self) -> int:
         """Of all but the vectors."""
         steps = sum(step.nbytes if isinstance(step, PackedStep) else sum(t.nbytes for t in step.values()) for step in self.steps.values())
-        return steps + sum(held.nbytes for held in self.heard + self.latents)
+        return steps + sum(held.nbytes for held in self.in_flight + self.latents)
 
     @property
     def vector_bytes(self) -> int:
@@ -112,11 +123,6 @@ class Run:
         logging.warning("Concept Attention lets the vectors of a sampling go: %s.", reason)
         self.vectors_gone = reason
         self.vectors.clear()
-
-
-def mean(steps: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Of each space's scores."""
-    return steps[0] if len(steps) == 1 else {space: sum(step[space] for step in steps) / len(steps) for space in steps[0]}
 
 
 @dataclass

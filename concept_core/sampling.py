@@ -95,7 +95,7 @@ class Recorder:
         patcher = self.guider.model_patcher
         self.run = run = self.new_run(noise, patcher.get_model_object("model_sampling"))
         last_denoised = None
-        preview = Preview(self.recording, patcher, len(sigmas) - 1) if self.previews else None
+        preview = None
 
         def keep_denoised(step, denoised, x, total_steps):
             nonlocal last_denoised
@@ -107,6 +107,8 @@ class Recorder:
                     preview.show(run, denoised, step)
 
         try:
+            if self.previews:
+                preview = Preview(self.recording, patcher, len(sigmas) - 1)
             if self.recording.kept_blocks:
                 make_room(self.recording, self.bytes_of_vectors(run, sigmas, patcher.get_model_object("diffusion_model")))
             samples = executor(noise, latent_image, sampler, sigmas, denoise_mask, keep_denoised, *args, **kwargs)

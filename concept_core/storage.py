@@ -96,8 +96,8 @@ def _recording(about, tensors):
         **{field: _tuples(about[field]) for field in OF_RUN},
     )
     spaces = [name for name in tensors if name.startswith("scores.")]
-    for index, sigma in enumerate(tensors["sigmas"]):
-        run.add(sigma, {space.removeprefix("scores."): tensors[space][index] for space in spaces})
+    for index, sigma in enumerate(tensors["sigmas"].tolist()):
+        run.steps[sigma] = {space.removeprefix("scores."): tensors[space][index] for space in spaces}
     run.settle()
     if about.get("kept_blocks"):
         run.vectors_gone = "they are in the file that it was loaded from, and nowhere else"

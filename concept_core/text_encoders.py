@@ -7,10 +7,18 @@ from torch import Tensor
 
 
 def encode_t5(clip, text: str) -> Tensor:
-    """[tokens, width]: T5's embeddings of the text's own tokens, never its end token. ValueError for a CLIP without T5."""
+    """[tokens, width]: T5's embeddings of the text's own tokens, never its end token.
+
+    ValueError for a CLIP without T5, or letters that T5 does not know.
+    """
     check_loaded(clip, ["t5xxl"], "T5-XXL", "clip")
     empty = clip.tokenize("")
-    words = clip.tokenizer.t5xxl.tokenizer(text)["input_ids"][:-1]
+    tokenizer = clip.tokenizer.t5xxl.tokenizer
+    words = tokenizer(text)["input_ids"][:-1]
+    if tokenizer.unk_token_id in words:
+        raise ValueError(
+            f"T5 does not know all letters of the concept {text!r} and would take it for any other such word: write it in English."
+        )
     padded = [(token, 1.0) for token in words] + empty["t5xxl"][0]
     length = max(len(empty["t5xxl"][0]), len(words) + 1)
     embeddings = clip.encode_from_tokens({**empty, "t5xxl": [padded[:length]]})

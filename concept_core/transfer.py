@@ -21,8 +21,12 @@ class Transfer:
             transfer.events.append(torch.cuda.current_stream(device).record_event())
         return transfer
 
+    def has_landed(self) -> bool:
+        """Whether `finish` would not have to wait."""
+        return all(event.query() for event in self.events)
+
     def finish(self) -> dict[str, Tensor]:
-        """name → tensor, in ordinary memory: pinned memory is scarce."""
+        """name → tensor, in ordinary memory: what was pinned is used again for the next ones."""
         for event in self.events:
             event.synchronize()
         if self.events:

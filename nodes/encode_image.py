@@ -25,7 +25,7 @@ class EncodeImage(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="How much noise is laid over the picture, as a part of the model's schedule: 0 none, 1 nothing but noise.",
+                    tooltip="How much noise is added to the picture, as a fraction of the model's schedule: 0 none, 1 nothing but noise.",
                 ),
                 io.Int.Input(
                     "samples", default=1, min=1, max=64, tooltip="How many draws of noise are averaged. Each costs one pass of the model."

@@ -36,7 +36,7 @@ class Explorer(io.ComfyNode):
                     "pinned",
                     default="",
                     tooltip='The concepts that the mask holds, joined: "dragon" or "dragon + rock". Click in the picture or on a concept '
-                    "to pin it, with Shift to pin several. Empty: so is the mask.",
+                    "to pin it, with Shift to pin several. If it is empty, so is the mask.",
                 ),
                 io.Float.Input(
                     "threshold",
@@ -59,7 +59,8 @@ class Explorer(io.ComfyNode):
     def execute(cls, maps, pinned, threshold, image=None):
         mask = pinned_mask(maps, pinned, threshold, image)
         pictures = [] if image is None else [saved(jpeg(picture), ".jpg") for picture in pictures_for(maps, image)[: len(image)]]
-        shown = saved(json.dumps(explorable(maps) | {"pictures": pictures}).encode(), ".json")
+        used = {"pictures": pictures, "pinned": pinned, "threshold": threshold}
+        shown = saved(json.dumps(explorable(maps) | used).encode(), ".json")
         return io.NodeOutput(mask.to(intermediate_device()), pinned, ui={"concept_explorer": [shown]})
 
 
@@ -72,14 +73,17 @@ def jpeg(picture) -> bytes:
     return file.getvalue()
 
 
-def saved(content: bytes, suffix: str) -> dict[str, str]:
-    """Where the interface finds it: in the temporary folder, under a name that follows from the content."""
+def saved(content: bytes, suffix: str) -> str:
+    """The name under which the interface finds it in the temporary folder; it follows from the content.
+
+    A plain name: what is given out as a file the interface lists among a run's results.
+    """
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)
     name = f"concept_explorer_{hashlib.sha256(content).hexdigest()[:24]}{suffix}"
     if not (folder / name).is_file():
         (folder / name).write_bytes(content)
-    return {"filename": name, "subfolder": "", "type": "temp"}
+    return name
 
 
 NODES = [Explorer]

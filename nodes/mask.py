@@ -26,7 +26,7 @@ class Mask(io.ComfyNode):
                     options=list(METHODS),
                     default="soft",
                     tooltip="soft: 1 in the concept's core, grey at its edge, 0 far from it. threshold: shares of at least the threshold. "
-                    "mean: above the map's mean, as in the paper. otsu: above the threshold that best parts the map in two; empty "
+                    "mean: above the map's mean, as in the paper. otsu: above the threshold that best splits the map in two; empty "
                     "where the map has one level only. winner: where no other concept, background list included, has more.",
                 ),
                 io.Float.Input(

@@ -13,27 +13,41 @@ SETTINGS = {  # tests change some of them
     "Comfy.Minimap.Visible": False,
 }
 
+# Notes every address that is asked for, and by whom.
+WATCH = """
+window.__asked = []
+const note = (address) => window.__asked.push([new URL(address, location.href).href, new Error().stack])
+const { fetch } = window
+window.fetch = (request, ...more) => { note(request.url ?? request); return fetch(request, ...more) }
+const { open } = XMLHttpRequest.prototype
+XMLHttpRequest.prototype.open = function (method, address, ...more) { note(address); return open.call(this, method, address, ...more) }
+for (const [kind, name] of [[HTMLImageElement, 'src'], [HTMLScriptElement, 'src'], [HTMLLinkElement, 'href']]) {
+    const { get, set } = Object.getOwnPropertyDescriptor(kind.prototype, name)
+    Object.defineProperty(kind.prototype, name, { get, set(address) { note(address); set.call(this, address) } })
+}
+"""
+
 
 class Editor:
-    """errors: what the browser's console says of our files. foreign: addresses beyond the server that were asked for."""
+    """errors: what the browser's console says of our files."""
 
     def __init__(self, context, address, screenshots: Path):
         self.page, self.address, self.screenshots = context.new_page(), f"http://{address}", screenshots
-        self.errors, self.foreign = [], []
+        self.errors = []
         self.page.on("console", self.hear)
         self.page.on("pageerror", lambda error: EXTENSION in (error.stack or "") and self.errors.append(str(error)))
-        self.page.route(re.compile(f"^(?!{re.escape(self.address)})https?://"), self.refuse)
+        self.page.route(re.compile(f"^(?!{re.escape(self.address)})https?://"), lambda route: route.abort())
+        self.page.add_init_script(WATCH)
 
     def hear(self, message):
         address = message.location.get("url", "")
         if message.type == "error" and EXTENSION in address + message.text and not re.search(TRANSLATED_HELP, address):
             self.errors.append(f"{message.text} {address}")
 
-    def refuse(self, route):
-        """The interface itself asks its makers for news; that is not ours."""
-        if EXTENSION in (route.request.headers.get("referer", "")):
-            self.foreign.append(route.request.url)
-        route.abort()
+    def asked_by_us(self) -> list[str]:
+        """Addresses beyond the server that code of ours asked for; the interface itself asks its makers for news."""
+        asked = self.page.evaluate("window.__asked ?? []")
+        return [address for address, stack in asked if EXTENSION in stack and not address.startswith((self.address, "blob:", "data:"))]
 
     def start(self, **settings):
         """Open the interface with some of its settings changed."""
@@ -56,12 +70,14 @@ class Editor:
     def queue(self, seconds=120):
         """Queue the graph and wait until it has run; RuntimeError with what the server says where it fails."""
         ended = self.page.evaluate(
-            """() => new Promise(async (resolve) => {
+            """(seconds) => new Promise(async (resolve) => {
                 const { api } = await import('/scripts/api.js')
                 for (const kind of ['execution_success', 'execution_error', 'execution_interrupted'])
                     api.addEventListener(kind, ({ detail }) => resolve({ kind, detail }), { once: true })
+                setTimeout(() => resolve({ kind: 'too slow' }), 1000 * seconds)
                 if (!(await app.queuePrompt(0))) resolve({ kind: 'refused', detail: app.lastNodeErrors })
-            })"""
+            })""",
+            seconds,
         )
         if ended["kind"] != "execution_success":
             raise RuntimeError(json.dumps(ended)[:2000])

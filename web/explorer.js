@@ -7,7 +7,7 @@ import { ExplorerPanel } from './explorer/panel.js'
 import { wordsOf } from './explorer/words.js'
 
 const NODE = 'ConceptAttentionExplorer'
-const STATE = 'concept_explorer' // among the node's properties: view, opacity, picture and the file of the last run
+const STATE = 'concept_explorer' // among the node's properties: view, opacity, picture, and a key
 const FRESH = { view: 'heatmap', opacity: 0.7, picture: 0 }
 const SIZE = [360, 600]
 
@@ -26,20 +26,25 @@ app.registerExtension({
 
 function attach(node) {
   const widgets = Object.fromEntries(node.widgets.map((widget) => [widget.name, widget]))
+  const used = {} // by the last run
+  const isGiven = (name) => node.inputs.some((input) => input.widget?.name === name && input.link !== null)
+  const valueOf = (name) => (isGiven(name) && name in used ? used[name] : widgets[name].value)
   const host = {
     words: wordsOf(app.extensionManager.setting.get('Comfy.Locale') ?? 'en'),
+    isGiven,
     get pinned() {
-      return String(widgets.pinned.value)
+      return String(valueOf('pinned'))
     },
     set pinned(text) {
+      if (isGiven('pinned')) return
       app.canvas.emitBeforeChange() // one step of undo
       widgets.pinned.value = text
       widgets.pinned.callback?.(text)
-      app.graph.setDirtyCanvas(true, true)
+      node.setDirtyCanvas(true, true)
       app.canvas.emitAfterChange()
     },
     get threshold() {
-      return Number(widgets.threshold.value)
+      return Number(valueOf('threshold'))
     },
     get state() {
       return { ...FRESH, ...node.properties[STATE] }
@@ -58,14 +63,27 @@ function attach(node) {
   after(node, 'onExecuted', (output) => {
     const [file] = output?.concept_explorer ?? []
     if (!file) return
-    host.state = { ...host.state, file }
-    load(panel, file)
+    remember(host, file)
+    load(panel, file, used)
   })
   after(node, 'onConfigure', () => {
-    const { file } = host.state
-    if (file) load(panel, file)
+    const file = remembered(host)
+    if (file) load(panel, file, used)
     panel.refresh()
   })
+}
+
+/**
+ * The maps of the last run stay with the browser's tab, not with the workflow: a run is no change of it. The key that finds them is
+ * the node's, so that they are there again after undo, for a copy, and when page or workflow are loaded anew.
+ */
+function remember(host, file) {
+  if (!host.state.key) host.state = { ...host.state, key: crypto.randomUUID?.() ?? String(Math.random()) }
+  sessionStorage.setItem(`${STATE} ${host.state.key}`, file)
+}
+
+function remembered(host) {
+  return host.state.key && sessionStorage.getItem(`${STATE} ${host.state.key}`)
 }
 
 /** Run `then` after a method that may be there already. */
@@ -78,19 +96,21 @@ function after(object, method, then) {
   }
 }
 
-async function load(panel, file) {
-  if (panel.loading === file.filename) return
-  panel.loading = file.filename
+async function load(panel, file, used) {
+  if (panel.loading === file) return
+  panel.loading = file
   try {
     const response = await api.fetchApi(address(file))
-    if (!response.ok) throw new Error(`${response.status}`)
+    if (response.status === 404) return panel.say(panel.host.words.gone)
     const about = await response.json()
     const pictures = await Promise.all(about.pictures.map(picture))
-    if (panel.loading === file.filename) panel.show(new ConceptMaps(about), pictures)
-  } catch {
-    if (panel.loading !== file.filename) return
+    if (panel.loading !== file) return // a newer run
+    Object.assign(used, { pinned: about.pinned, threshold: about.threshold })
+    panel.show(new ConceptMaps(about), pictures)
+  } catch (error) {
     panel.loading = null
-    panel.say(panel.host.words.gone)
+    panel.say(`${error}`)
+    throw error
   }
 }
 
@@ -102,5 +122,5 @@ async function picture(file) {
 }
 
 function address(file) {
-  return `/view?${new URLSearchParams(file)}`
+  return `/view?${new URLSearchParams({ filename: file, type: 'temp' })}`
 }

@@ -1,11 +1,14 @@
 """What must not creep back in: waiting for the device inside a step, and scores in twice the memory that they need."""
 
+import warnings
 from collections import Counter
+from contextlib import contextmanager
 
 import comfy.samplers
 import pytest
 import torch
 from comfy.model_management import get_torch_device
+from concept_attention.concept_core import calls, transfer
 from concept_attention.concept_core import recording as recording_module
 from concept_attention.concept_core.maps import decode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -14,7 +17,7 @@ WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero
 
 
 class Waits(TorchDispatchMode):
-    """Counts operations whose result the host needs before it can go on: on a GPU it waits for all that is queued."""
+    """Counts what makes the host wait: operations whose result it needs before it can go on, and copies to it outside Transfer."""
 
     def __init__(self):
         super().__init__()
@@ -26,6 +29,38 @@ class Waits(TorchDispatchMode):
             self.count[name] += 1
         return function(*args, **(kwargs or {}))
 
+    @contextmanager
+    def watching(self):
+        with self, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(transfer, "_copy", torch.clone)
+            patch.setattr(transfer.Transfer, "has_landed", lambda copies: False)  # on CUDA they are taken up later
+            for name in ("cpu", "numpy", "tolist"):
+                patch.setattr(torch.Tensor, name, self.counted(name, getattr(torch.Tensor, name)))
+            plain = torch.Tensor.to
+
+            def to(tensor, *args, **kwargs):
+                self.count["to cpu"] += "cpu" in args
+                return plain(tensor, *args, **kwargs)
+
+            patch.setattr(torch.Tensor, "to", to)
+            yield
+
+    def counted(self, name, plain):
+        def method(tensor, *args, **kwargs):
+            self.count[name] += 1
+            return plain(tensor, *args, **kwargs)
+
+        return method
+
+
+def sample_with(kind, model, visit, cfg):
+    positive, negative, _ = kind.prompts
+    guider = comfy.samplers.CFGGuider(model)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(cfg)
+    noise = torch.randn(2, 16, 8, 12, generator=torch.Generator().manual_seed(0))
+    guider.sample(noise, torch.zeros_like(noise), comfy.samplers.KSAMPLER(visit), torch.tensor([0.9, 0.5, 0.0]))
+
 
 def waits_in_steps(kind, model, cfg):
     """How often the host waits while the guider predicts from two noise levels."""
@@ -33,16 +68,11 @@ def waits_in_steps(kind, model, cfg):
 
     def visit(model_k, noise, sigmas, extra_args, callback, disable):
         for sigma in sigmas[:2]:
-            with waits:
+            with waits.watching():
                 model_k(noise, sigma.expand(len(noise)), **extra_args)
         return noise
 
-    positive, negative, _ = kind.prompts
-    guider = comfy.samplers.CFGGuider(model)
-    guider.set_conds(positive, negative)
-    guider.set_cfg(cfg)
-    noise = torch.randn(2, 16, 8, 12, generator=torch.Generator().manual_seed(0))
-    guider.sample(noise, torch.zeros_like(noise), comfy.samplers.KSAMPLER(visit), torch.tensor([0.9, 0.5, 0.0]))
+    sample_with(kind, model, visit, cfg)
     return waits.count
 
 
@@ -60,14 +90,42 @@ def test_a_window_waits_once_a_step(kind):
     assert waits_in_steps(kind, patched, 1.0) - waits_in_steps(kind, kind.model, 1.0) == Counter(_local_scalar_dense=2)
 
 
+def test_scores_that_are_moved_by_hand_are_noticed(kind, monkeypatch):
+    record = calls.Call.record
+
+    def moving(call, *heard):
+        record(call, *heard)
+        call.blocks[-1] = {space: scores.cpu() for space, scores in call.blocks[-1].items()}
+
+    monkeypatch.setattr(calls.Call, "record", moving)
+    patched, _ = kind.record()
+    assert (waits_in_steps(kind, patched, 1.0) - waits_in_steps(kind, kind.model, 1.0))["cpu"] > 0
+
+
 @pytest.mark.skipif(get_torch_device().type != "cuda", reason="needs ComfyUI on CUDA (ON_GPU=1); the tests above are its twins")
-def test_on_a_gpu_the_host_never_waits_inside_a_step(kind):
+def test_on_a_gpu_the_host_waits_no_more_than_without(kind):
+    """In the second step: the first moves the concepts to the device."""
+
+    def waits(model):
+        told = []
+
+        def visit(model_k, noise, sigmas, extra_args, callback, disable):
+            model_k(noise, sigmas[:1].expand(len(noise)), **extra_args)
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                with warnings.catch_warnings(record=True) as heard:
+                    warnings.simplefilter("always")
+                    model_k(noise, sigmas[1:2].expand(len(noise)), **extra_args)
+                    told.extend(heard)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+            return noise
+
+        sample_with(kind, model, visit, 4.5)
+        return len(told)
+
     patched, recording = kind.record(spaces="all")
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        waits_in_steps(kind, patched, 4.5)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    assert waits(patched) == waits(kind.model)
     assert len(recording.runs[0].steps) == 2
 
 

@@ -97,6 +97,13 @@ def test_a_concept_of_nothing_that_can_be_read(clip):
         encode_concepts(clip, "dog, \u200b, cat")
 
 
+@pytest.mark.parametrize("name", ["龙", "dragon 🐉", "りゅう"])
+def test_letters_that_t5_would_take_for_any_other(clip, name):
+    with pytest.raises(ValueError, match=f"T5 does not know all letters of the concept '{name}' .*: write it in English"):
+        encode_concepts(clip, f"dog, {name}")
+    assert encode_concepts(clip, "café, Löwe").shown == 2
+
+
 def test_concepts_of_one_family_do_not_fit_the_other(clip, sd3_clip):
     with pytest.raises(ValueError, match="encoded by clip with width 4096, but this model .*Flux 1.* reads t5"):
         record_concepts(tiny.flux(context=4096), encode_concepts(sd3_clip, "dog"))

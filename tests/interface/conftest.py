@@ -1,3 +1,5 @@
+import os
+
 import browser
 import pytest
 from editor import Editor
@@ -14,7 +16,7 @@ def chromium():
 
     program, variables = found
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=FLAGS, env=variables)
+        chromium = playwright.chromium.launch(executable_path=program, args=FLAGS, env={**os.environ, **variables})
         yield chromium
         chromium.close()
 
@@ -27,5 +29,6 @@ def editor(chromium, live, request):
     editor.start()
     yield editor
     editor.screenshot("end")
+    foreign = editor.asked_by_us()
     context.close()
-    assert not editor.errors and not editor.foreign, (editor.errors, editor.foreign)
+    assert not editor.errors and not foreign, (editor.errors, foreign)

@@ -34,6 +34,9 @@ def test_names_are_translated(editor, live, rendering):
     assert editor.page.evaluate(f"() => {node}.title") == "解码概念图"
     label = editor.page.evaluate(f"() => {node}.widgets.find((widget) => widget.name === 'blocks').label")
     assert label == "块"
+    if rendering:
+        editor.center(editor.page.evaluate(f"() => {node}.id"))
+        editor.page.get_by_text("解码概念图").first.wait_for()
 
 
 def test_pictures(editor, live, request):

@@ -9,7 +9,7 @@ import tomllib
 ROOT = Path(__file__).parents[2]
 FOLDERS = {"concept_core", "nodes", "demo_model", "web", "locales", "example_workflows", "subgraphs", "docs"}
 FILES = {"__init__.py", "LICENSE", "README.md", "pyproject.toml", ".comfyignore", ".gitignore"}
-SUFFIXES = {".py", ".md", ".json", ".js", ".css", ".jpg", ".png", ".safetensors", ".toml", ""}
+SUFFIXES = {".py", ".md", ".json", ".js", ".css", ".jpg", ".png", ".svg", ".safetensors", ".toml", ""}
 LARGEST = 25 << 20
 FORBIDDEN = {"eval", "exec", "compile", "__import__"}
 MODULES = {"subprocess", "socket", "urllib", "requests", "http", "aiohttp", "pip", "ctypes", "pickle", "importlib"}
@@ -27,9 +27,7 @@ def test_it_holds_what_is_needed_and_nothing_else():
     files = published()
     assert {file.parts[0] for file in files if len(file.parts) > 1} == FOLDERS
     assert {file.name for file in files if len(file.parts) == 1} <= FILES and Path("__init__.py") in files
-    assert not {
-        file for file in files if file.suffix not in {".py", ".md", ".json", ".js", ".css", ".jpg", ".png", ".safetensors", ".toml", ""}
-    }
+    assert {file.suffix for file in files} <= SUFFIXES
     assert sum((ROOT / file).stat().st_size for file in files) < LARGEST
 
 

@@ -1,7 +1,5 @@
 // From maps to the pixels that lie over the picture: heatmap, mask and segmentation, each as ImageData.
 
-import { extremes } from './maps.js'
-
 const DIMMED = [12, 12, 16]
 
 /** The colours of a map between `low` and `high`. */
@@ -14,9 +12,8 @@ export function heatmap(map, [low, high], colormap, width, height) {
   })
 }
 
-/** Dark wherever the map is below the threshold, clear elsewhere. Raw scores are compared by their way from lowest to highest. */
-export function mask(map, threshold, shares, width, height) {
-  const [low, high] = shares ? [0, 1] : extremes(map)
+/** Dark wherever the map is below the threshold, a part of the way from `low` to `high`; clear elsewhere. */
+export function mask(map, threshold, [low, high], width, height) {
   const least = low + threshold * (high - low)
   return paint(width, height, (pixels, i) => {
     if (map[i] >= least) return

@@ -2,13 +2,15 @@
 // that is the host's.
 
 import { heatmap, mask, rgb, segmentation } from './drawing.js'
+import { extremes } from './maps.js'
 
 const LONGEST = 768 // pixels that are drawn; the browser scales them
 const VIEWS = ['heatmap', 'mask', 'segmentation']
 const CACHED = 24 // smooth maps
 
 /**
- * host: { words, pinned: text, threshold: number, state: { view, opacity, picture } }, whose pinned and state are also written to.
+ * host: { words, pinned: text, threshold: number, state: { view, opacity, picture }, isGiven(name) }, whose pinned and state are also
+ * written to; isGiven: whether pinned or threshold comes from another node.
  */
 export class ExplorerPanel {
   constructor(host) {
@@ -42,7 +44,7 @@ export class ExplorerPanel {
     this.list = make('ol')
     this.message = make('p')
     const bar = make('div', { className: 'bar' }, {}, ...this.views, this.opacity, this.pager)
-    this.element = make('div', { className: 'concept-explorer', tabIndex: 0 }, {}, bar, this.stage, this.list, this.message)
+    this.element = make('div', { className: 'concept-explorer', tabIndex: 0 }, { captureWheel: true }, bar, this.stage, this.list, this.message)
     this.listen()
   }
 
@@ -76,16 +78,20 @@ export class ExplorerPanel {
     this.canvas.height = Math.max(1, Math.round(height * scale))
     this.axes = maps.axes(this.canvas.width, this.canvas.height)
     this.canvas.parentElement.style.setProperty('--ratio', width / height)
-    this.message.hidden = true
+    this.tell('')
     this.element.classList.remove('without-maps')
     this.refresh()
   }
 
   say(text) {
     this.maps = null
-    this.message.textContent = text
-    this.message.hidden = false
     this.element.classList.add('without-maps')
+    this.tell(text)
+  }
+
+  tell(text) {
+    this.message.textContent = text
+    this.message.hidden = !text
   }
 
   set(changes) {
@@ -115,6 +121,7 @@ export class ExplorerPanel {
     this.current = null
     this.host.pinned = this.maps.text(kept)
     this.refresh()
+    if (this.host.isGiven('pinned')) this.tell(this.host.words.given)
   }
 
   turn(step) {
@@ -123,7 +130,7 @@ export class ExplorerPanel {
   }
 
   key(event) {
-    if (!this.maps || event.target !== this.element) return
+    if (!this.maps || event.target !== this.element || event.ctrlKey || event.metaKey || event.altKey) return
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key]
     const turn = { ArrowUp: -1, ArrowDown: 1 }[event.key]
     if (step) {
@@ -140,7 +147,7 @@ export class ExplorerPanel {
   hover(place) {
     if (place === this.hovered) return
     this.hovered = place
-    this.draw()
+    if (this.host.state.view !== 'segmentation') this.draw()
     this.mark()
   }
 
@@ -196,14 +203,17 @@ export class ExplorerPanel {
       return segmentation(all, shown, about.palette, width, height)
     }
     const map = this.smoothed(this.seen)
-    if (view === 'mask') return mask(map, this.host.threshold, about.shares, width, height)
+    if (view === 'mask') {
+      const range = about.shares ? [0, 1] : extremes(this.maps.map(this.picture, this.seen))
+      return mask(map, this.host.threshold, range, width, height)
+    }
     return heatmap(map, this.maps.range(this.picture), about.colormap, width, height)
   }
 
   smoothed(members) {
     const key = `${this.picture} ${members}`
     if (!this.smooth.has(key)) {
-      if (this.smooth.size >= CACHED) this.smooth.clear()
+      if (this.smooth.size >= Math.max(CACHED, this.maps.concepts + 1)) this.smooth.clear()
       this.smooth.set(key, this.maps.smooth(this.picture, members, this.axes))
     }
     return this.smooth.get(key)
@@ -225,7 +235,7 @@ export class ExplorerPanel {
       const swatch = make('i', { className: 'swatch' })
       if (!background) swatch.style.background = `rgb(${rgb(maps.about.palette[place % maps.about.palette.length])})`
       const bar = make('b')
-      bar.style.width = `${(100 * Math.max(0, value - low)) / (high - low || 1)}%`
+      bar.style.width = `${100 * Math.min(Math.max((value - low) / (high - low || 1), 0), 1)}%`
       const share = maps.about.shares ? `${Math.round(100 * value)} %` : value.toFixed(1)
       const pin = make('button', { type: 'button', title: this.host.words.pin, ariaLabel: this.host.words.pin, textContent: '⚲' })
       const name = make('span', { className: 'name', textContent: maps.names[place] })

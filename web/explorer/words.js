@@ -9,11 +9,12 @@ const WORDS = {
     previous: 'Previous picture (up)',
     next: 'Next picture (down)',
     pin: 'Pin or unpin, together with what is pinned (Shift and click does the same)',
-    row: 'Rest here to see where it is, click to pin it',
+    row: 'Hover here to see where it is, click to pin it',
     background: 'background list',
-    stage: 'Rest here to see what the model took a spot for, click to pin it. Left and right: the next concept. Enter: pin it.',
+    stage: 'Hover here to see what the model took a spot for, click to pin it. Left and right: the next concept. Enter: pin it.',
     empty: 'Run the workflow, and explore its concepts here.',
     gone: 'ComfyUI no longer has these maps: run the workflow again.',
+    given: 'What is pinned comes from another node: change it there.',
   },
   zh: {
     heatmap: '热力图',
@@ -28,6 +29,7 @@ const WORDS = {
     stage: '悬停查看模型把这一处看作什么，点击固定。左右方向键：切换概念。回车键：固定。',
     empty: '运行工作流后，在这里探索各个概念。',
     gone: 'ComfyUI 已不再保存这些概念图：请重新运行工作流。',
+    given: '固定的概念来自另一个节点：请在那里修改。',
   },
 }
 
