@@ -2,7 +2,7 @@
 
 from PIL import Image, ImageDraw, ImageFont
 
-TILE, GAP = 256, 4
+TILE, GAP, GROUND = 256, 4, (23, 23, 26)
 ROWS = {  # workflow: folder of what it saved, and its files from left to right
     "concept_repaint_demo": ("concept_repaint", ["first", "mask", "second"]),
     "concept_repaint_soft_demo": ("concept_repaint_soft", ["first", "mask", "second"]),
@@ -41,7 +41,7 @@ def draw_sheet(saved, kinds):
     picture = Image.open(saved / "picture_00001_.png").convert("RGB").resize((2 * TILE + GAP, 2 * TILE + GAP), Image.Resampling.LANCZOS)
     beside = [tile for kind in kinds for tile in tiles(saved, kind)]
     beside = grid(beside, -(-len(beside) // 2))
-    sheet = Image.new("RGB", (picture.width + GAP + beside.width, picture.height), "white")
+    sheet = Image.new("RGB", (picture.width + GAP + beside.width, picture.height), GROUND)
     sheet.paste(picture)
     sheet.paste(beside, (picture.width + GAP, 0))
     return sheet
@@ -49,7 +49,7 @@ def draw_sheet(saved, kinds):
 
 def grid(pictures, columns):
     size = [count * (TILE + GAP) - GAP for count in (columns, -(-len(pictures) // columns))]
-    sheet = Image.new("RGB", size, "white")
+    sheet = Image.new("RGB", size, GROUND)
     for place, picture in enumerate(pictures):
         sheet.paste(picture, (place % columns * (TILE + GAP), place // columns * (TILE + GAP)))
     return sheet
