@@ -1,6 +1,7 @@
 """From the words a user types to the token embeddings that start the concept stream."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -36,10 +37,17 @@ def parse_concepts(text: str) -> list[str]:
     return names
 
 
-def encode_concepts(clip, concepts: str, background: str = "", tokens: str = "all tokens", encoder: str = "auto"):
+def encode_concepts(
+    clip,
+    concepts: str,
+    background: str = "",
+    tokens: str = "all tokens",
+    encoder: str = "auto",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Concepts:
     """Encode each concept alone and keep its own tokens, never padding or the end token.
 
-    clip: a ComfyUI CLIP. Prompt syntax in a concept is literal text.
+    clip: a ComfyUI CLIP. Prompt syntax in a concept is literal text. progress is called after each.
     ValueError where there is no concept, or the CLIP is of no supported family.
     """
     shown = parse_concepts(concepts)
@@ -47,10 +55,13 @@ def encode_concepts(clip, concepts: str, background: str = "", tokens: str = "al
         raise ValueError("No concepts: name at least one, separated by commas or lines (for example: dragon, rock, sky).")
     hidden = [name for name in parse_concepts(background) if name not in shown]
     encoder, encode = choose_encoder(family_of_clip(clip), encoder)
-    spans = [encode(clip, name) for name in shown + hidden]
-    for name, span in zip(shown + hidden, spans):
+    spans = []
+    for done, name in enumerate(shown + hidden, 1):
+        span = encode(clip, name)
         if len(span) == 0:
             raise ValueError(f"The concept {name!r} holds nothing that the text encoder {encoder} can read: write it anew or leave it out.")
+        spans.append(span)
+        progress(done, len(shown + hidden))
     if tokens == "first token":
         spans = [span[:1] for span in spans]
     owner = torch.repeat_interleave(torch.tensor([len(span) for span in spans]))

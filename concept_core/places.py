@@ -1,6 +1,7 @@
 """Where things are, as boxes and points that other nodes read."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,14 +31,14 @@ class Place:
     point: tuple[int, int] | None
 
 
-def places(maps: Maps, concept: str = "*", image: Tensor | None = None) -> list[list[Place]]:
+def places(maps: Maps, concept: str = "*", image: Tensor | None = None, progress: Callable[[], None] = lambda: None) -> list[list[Place]]:
     """For each picture one place per selection: where its soft mask is a half or more, parts under MIN_AREA left out.
 
-    image: see pictures_for; places are in its pixels. ValueError for an unknown concept, or raw scores.
+    image: see pictures_for; places are in its pixels. progress is called for each place. ValueError for an unknown concept, or raw scores.
     """
     selections = select(maps, concept)
     scores = presence(maps.checked(), selections).tolist()
-    found = masks(maps, concept, "soft", image=image).unflatten(0, (len(maps.values), len(selections)))
+    found = masks(maps, concept, "soft", image=image, progress=progress).unflatten(0, (len(maps.values), len(selections)))
     return [
         [_place(selection.label, score, (mask >= 0.5).numpy()) for selection, score, mask in zip(selections, row, picture)]
         for row, picture in zip(scores, found)

@@ -46,8 +46,9 @@ def _get(folder: Path) -> bool:
         made = parts / "made"
         for unpacked in ("libraries.tar", "graphics.tar"):
             extract(parts / unpacked, made)
-        shutil.move(parts / "chromium", made / "chromium")
-        (made / "chromium").chmod(0o755)
+        program = shutil.move(parts / "chromium", made / "chromium")
+        program.chmod(0o755)
+        subprocess.run([program, "--version"], env={**os.environ, "LD_LIBRARY_PATH": str(made / "lib")}, check=True)
         made.rename(folder)
     except (subprocess.CalledProcessError, OSError, ValueError, tarfile.TarError) as error:
         say(f"No Chromium could be had ({error}): tests of the interface are skipped.")

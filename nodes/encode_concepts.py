@@ -1,3 +1,4 @@
+from comfy.utils import ProgressBar
 from comfy_api.latest import io
 
 from ..concept_core.concepts import encode_concepts
@@ -48,7 +49,7 @@ class EncodeConcepts(io.ComfyNode):
 
     @classmethod
     def execute(cls, clip, concepts, background, tokens, encoder):
-        return io.NodeOutput(encode_concepts(clip, concepts, background, tokens, encoder))
+        return io.NodeOutput(encode_concepts(clip, concepts, background, tokens, encoder, progress=ProgressBar(1).update_absolute))
 
 
 NODES = [EncodeConcepts]

@@ -1,6 +1,8 @@
+from comfy.utils import ProgressBar
 from comfy_api.latest import io, ui
 
 from ..concept_core.places import boxes, places, points, report
+from ..concept_core.selection import select
 from .sockets import CATEGORY, CONCEPT_TOOLTIP, IMAGE_TOOLTIP, Maps
 
 
@@ -37,7 +39,8 @@ class Locate(io.ComfyNode):
 
     @classmethod
     def execute(cls, maps, concept, image=None):
-        found = places(maps, concept, image)
+        progress = ProgressBar(len(maps.values) * len(select(maps, concept)))
+        found = places(maps, concept, image, progress=lambda: progress.update(1))
         scores = [place.presence for row in found for place in row]
         return io.NodeOutput(boxes(found), points(found), scores, report(found), ui=ui.PreviewText(report(found)))
 

@@ -104,6 +104,12 @@ def test_letters_that_t5_would_take_for_any_other(clip, name):
     assert encode_concepts(clip, "café, Löwe").shown == 2
 
 
+def test_progress_is_told_after_each_concept(clip):
+    told = []
+    encode_concepts(clip, "a, b", "c", progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_concepts_of_one_family_do_not_fit_the_other(clip, sd3_clip):
     with pytest.raises(ValueError, match="encoded by clip with width 4096, but this model .*Flux 1.* reads t5"):
         record_concepts(tiny.flux(context=4096), encode_concepts(sd3_clip, "dog"))

@@ -3,6 +3,7 @@ import os
 import browser
 import pytest
 from editor import Editor
+from environment import HOME
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
@@ -25,7 +26,7 @@ def chromium():
 def editor(chromium, live, request):
     """ComfyUI's interface in a new browser profile. Fails where our files bring an error, or anything asks beyond the server."""
     context = chromium.new_context(viewport={"width": 1500, "height": 1000}, **getattr(request, "param", {}))
-    editor = Editor(context, live.address, live.base / "screenshots" / request.node.name)
+    editor = Editor(context, live.address, HOME / "screenshots" / request.node.name)
     editor.start()
     yield editor
     editor.screenshot("end")

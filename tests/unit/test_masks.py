@@ -3,8 +3,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from concept_attention.concept_core.heatmaps import heatmaps
 from concept_attention.concept_core.maps import Maps
 from concept_attention.concept_core.masks import METHODS, masks
+from concept_attention.concept_core.places import places
 from concept_attention.concept_core.presence import labelled, presence
 from concept_attention.concept_core.selection import select
 from drawn_maps import NAMES, maps, painted, truth
@@ -153,9 +155,10 @@ def test_what_is_not_found_is_said(caplog):
     ]
 
 
-def test_progress_is_told_after_each_mask():
+@pytest.mark.parametrize("draw", [lambda made, **more: masks(made, "*", **more), heatmaps, places])
+def test_progress_is_told_after_each_mask_heatmap_and_place(draw):
     told = []
-    masks(maps(batch=2), "*", progress=lambda: told.append(None))
+    draw(maps(batch=2), progress=lambda: told.append(None))
     assert len(told) == 6
 
 
