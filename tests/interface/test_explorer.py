@@ -369,6 +369,18 @@ def test_in_the_other_rendering_of_nodes(editor, workflow):
     before = explorer.page.evaluate(f"() => [...{NODE}.pos]")
     explorer.page.mouse.click(*explorer.at(*spots["grass"]))
     assert explorer.widget("pinned") == "grass" and explorer.page.evaluate(f"() => [...{NODE}.pos]") == before
+    explorer.button("Mask").click()
+    explorer.page.mouse.move(5, 500)
+    before = explorer.drawn()
+    node = explorer.page.locator("[data-node-id]", has=explorer.canvas)
+    node.locator("[role=slider]").first.focus()
+    for _ in range(30):
+        explorer.page.keyboard.press("ArrowRight")
+    explorer.page.wait_for_timeout(300)
+    assert explorer.widget("threshold") == pytest.approx(0.8) and (explorer.drawn() != before).any()
+    node.locator("input:not([type=range])").first.fill("star")
+    explorer.page.keyboard.press("Tab")
+    explorer.page.wait_for_function("document.querySelector('.concept-explorer li.pinned .name').textContent === 'star'")
     editor.screenshot("other rendering")
 
 
