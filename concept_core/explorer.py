@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from .colormaps import COLORMAPS
+from .heatmaps import scaled
 from .maps import Maps
+from .masks import at_pixels
 from .pictures import pictures_for
 from .presence import presence
-from .resize import upsample
 from .segmentation import PALETTE
 from .selection import Selection, select
 
@@ -48,15 +49,13 @@ def pinned_mask(maps: Maps, pinned: str, threshold: float, image: Tensor | None 
     pinned: as selection.select reads it, all of it joined. threshold: a share; of raw scores the way from the map's lowest to
     its highest. image: see pictures_for; the masks take its size. ValueError for an unknown concept.
     """
-    size = maps.image_size if image is None else tuple(image.shape[1:3])
-    pictures_for(maps, image)
+    pictures = pictures_for(maps, image)
     if not pinned.strip():
         logging.info("Concept Attention: no concept is pinned in the Explorer, so its mask is empty.")
-        return torch.zeros(len(maps.values), *size)
+        return torch.zeros(len(maps.values), *(maps.image_size if image is None else image.shape[1:3]))
     members = dict.fromkeys(member for selection in select(maps.checked(), pinned) for member in selection.members)
     joined = Selection(pinned, tuple(members)).of(maps.values, maps.shares)
     if not maps.shares:
-        low, high = joined.amin((1, 2), keepdim=True), joined.amax((1, 2), keepdim=True)
-        joined = (joined - low) / (high - low).clamp(min=1e-30)
-    smooth = upsample(joined[:, None], maps.pixels_per_token, maps.image_size, size)[:, 0]
-    return (smooth >= threshold).float()
+        joined = scaled(joined[:, None], "each concept alone", maps.shares)[:, 0]
+    smooth = [at_pixels(maps, values[None], picture, edge_radius=0)[0] for values, picture in zip(joined, pictures)]
+    return (torch.stack(smooth) >= threshold).float()

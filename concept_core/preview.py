@@ -7,6 +7,7 @@ from latent_preview import Latent2RGBPreviewer
 from PIL import Image
 from torch import Tensor
 
+from .heatmaps import scaled
 from .recording import Recording, Run
 from .resize import upsample
 from .segmentation import colours
@@ -32,9 +33,12 @@ class Preview:
         run.land(wait=True)
         *_, latest = run.steps.values()
         scores = latest["output"][self.recording.default_blocks, 0]
-        shares = scores.softmax(1).mean(0) if scores.shape[1] > 1 else _stretched(scores.mean(0))
+        several = scores.shape[1] > 1
+        shares = (scores.softmax(1) if several else scores).mean(0).unflatten(1, run.grid)
+        if not several:
+            shares = scaled(shares[None], "each concept alone", False)[0]
         base = self.previewer.decode_latent_to_preview(denoised[:1])
-        drawn = over(base, shares.unflatten(1, run.grid), self.recording.concepts.shown, run.image_size, self.recording.pixels_per_token)
+        drawn = over(base, shares, self.recording.concepts.shown, run.image_size, self.recording.pixels_per_token)
         self.progress.update_absolute(step + 1, preview=("JPEG", drawn, LARGEST))
 
 
@@ -50,8 +54,3 @@ def over(base: Image.Image, shares: Tensor, shown: int, image_size: tuple[int, i
     picture = torch.from_numpy(np.array(base.convert("RGB"))) / 255
     drawn = torch.lerp(picture, colours(len(shares))[winner], alpha)
     return Image.fromarray((drawn * 255).round().byte().numpy())
-
-
-def _stretched(scores):
-    low, high = scores.aminmax()
-    return (scores - low) / (high - low).clamp(min=1e-30)

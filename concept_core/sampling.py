@@ -257,5 +257,5 @@ def parts_of(conditionings, x_in, timestep) -> dict:
             weight[:, part.top : part.top + part.size[0], part.left : part.left + part.size[1]] -= part.weight
         weight = weight.relu()
         if weight.any():
-            parts |= {uuid: Part(0, 0, weight, even=False) for uuid in left_over}
+            parts |= {uuid: Part(0, 0, weight) for uuid in left_over}
     return parts

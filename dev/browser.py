@@ -8,7 +8,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from environment import HOME, say
+from environment import HOME, extract, say
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge", "microsoft-edge")
 PACKAGE = "@sparticuz/chromium@147.0.0"
@@ -56,8 +56,3 @@ def _get(folder: Path) -> bool:
     finally:
         shutil.rmtree(parts, ignore_errors=True)
     return True
-
-
-def extract(archive: Path, folder: Path):
-    with tarfile.open(archive) as file:
-        file.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))

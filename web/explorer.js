@@ -63,7 +63,7 @@ function attach(node) {
   after(node, 'onExecuted', (output) => {
     const [file] = output?.concept_explorer ?? []
     if (!file) return
-    remember(host, file)
+    remember(node, host, file)
     load(panel, file, used)
   })
   after(node, 'onConfigure', () => {
@@ -75,10 +75,12 @@ function attach(node) {
 
 /**
  * The maps of the last run stay with the browser's tab, not with the workflow: a run is no change of it. The key that finds them is
- * the node's, so that they are there again after undo, for a copy, and when page or workflow are loaded anew.
+ * the node's, so that they are there again after undo, for a copy, and when page or workflow are loaded anew. A copy that runs takes
+ * a key of its own.
  */
-function remember(host, file) {
-  if (!host.state.key) host.state = { ...host.state, key: crypto.randomUUID?.() ?? String(Math.random()) }
+function remember(node, host, file) {
+  const isKey = (key) => key && !node.graph.nodes.some((other) => other !== node && other.properties[STATE]?.key === key)
+  if (!isKey(host.state.key)) host.state = { ...host.state, key: crypto.randomUUID?.() ?? String(Math.random()) }
   sessionStorage.setItem(`${STATE} ${host.state.key}`, file)
 }
 
@@ -101,10 +103,13 @@ async function load(panel, file, used) {
   panel.loading = file
   try {
     const response = await api.fetchApi(address(file))
-    if (response.status === 404) return panel.say(panel.host.words.gone)
-    const about = await response.json()
-    const pictures = await Promise.all(about.pictures.map(picture))
+    const about = response.status === 404 ? null : await response.json()
+    const pictures = about && (await Promise.all(about.pictures.map(picture)))
     if (panel.loading !== file) return // a newer run
+    if (!about) {
+      panel.loading = null // a run with the same outcome makes the same file again
+      return panel.say(panel.host.words.gone)
+    }
     Object.assign(used, { pinned: about.pinned, threshold: about.threshold })
     panel.show(new ConceptMaps(about), pictures)
   } catch (error) {

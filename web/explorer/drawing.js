@@ -14,7 +14,7 @@ export function heatmap(map, [low, high], colormap, width, height) {
 
 /** Dark wherever the map is below the threshold, a part of the way from `low` to `high`; clear elsewhere. */
 export function mask(map, threshold, [low, high], width, height) {
-  const least = low + threshold * (high - low)
+  const least = low + threshold * (high - low || 1)
   return paint(width, height, (pixels, i) => {
     if (map[i] >= least) return
     pixels.set(DIMMED, 4 * i)

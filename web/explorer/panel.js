@@ -121,7 +121,7 @@ export class ExplorerPanel {
     this.current = null
     this.host.pinned = this.maps.text(kept)
     this.refresh()
-    if (this.host.isGiven('pinned')) this.tell(this.host.words.given)
+    this.tell(this.host.isGiven('pinned') ? this.host.words.given : '')
   }
 
   turn(step) {

@@ -1,0 +1,94 @@
+"""Concept Explorer in an open editor: what a test asks of it, and where to point."""
+
+import re
+
+import numpy as np
+
+CONCEPTS = ["circle", "square", "star", "grass"]
+NODE = "app.graph.nodes.find((node) => node.type === 'ConceptAttentionExplorer')"
+
+
+class Explorer:
+    def __init__(self, editor, workflow):
+        self.editor, self.page = editor, editor.page
+        editor.open(workflow)
+        self.center()
+
+    def center(self, scale=1.0):
+        self.editor.center(self.page.evaluate(f"() => {NODE}.id"), scale)
+
+    def run(self):
+        self.editor.queue()
+        self.wait()
+
+    def wait(self):
+        self.page.wait_for_selector(".concept-explorer:not(.without-maps) li")
+
+    @property
+    def canvas(self):
+        return self.page.locator(".concept-explorer canvas")
+
+    def row(self, name):
+        return self.page.locator(".concept-explorer li", has=self.page.locator(f".name:text-is('{name}')"))
+
+    def button(self, text):
+        return self.page.locator(".concept-explorer .bar button", has_text=re.compile(f"^{text}$"))
+
+    def ranked(self):
+        """[(name, share in percent)] as they are listed."""
+        names = self.page.locator(".concept-explorer li .name").all_inner_texts()
+        shares = self.page.locator(".concept-explorer li em").all_inner_texts()
+        return [(name, int(share.removesuffix(" %"))) for name, share in zip(names, shares)]
+
+    def drawn(self):
+        """The canvas's pixels [H, W, 3]."""
+        size, data = self.canvas.evaluate(
+            "(canvas) => [[canvas.height, canvas.width, 4], "
+            "Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)]"
+        )
+        return np.array(data, dtype=np.uint8).reshape(size)[..., :3].astype(int)
+
+    def at(self, across, down):
+        """The place in the page of a point of the picture, both in 0..1."""
+        box = self.canvas.bounding_box()
+        return box["x"] + across * box["width"], box["y"] + down * box["height"]
+
+    def widget(self, name):
+        return self.page.evaluate(f"(name) => {NODE}.widgets.find((widget) => widget.name === name).value", name)
+
+    def set_widget(self, name, value):
+        self.page.evaluate(
+            f"""([name, value]) => {{
+                const widget = {NODE}.widgets.find((widget) => widget.name === name)
+                widget.value = value
+                widget.callback?.(value)
+            }}""",
+            [name, value],
+        )
+
+    def seen(self):
+        return self.page.locator(".concept-explorer li.seen .name").all_inner_texts()
+
+    def pinned(self):
+        return self.page.locator(".concept-explorer li.pinned .name").all_inner_texts()
+
+
+def places(explorer):
+    """name → the point [across, down] where the picture is most of that concept, by the segments' colours."""
+    explorer.button("Segments").click()
+    explorer.page.locator(".concept-explorer input").fill("1")
+    drawn = explorer.drawn()
+    found = {}
+    for name in CONCEPTS:
+        swatch = explorer.row(name).locator(".swatch").evaluate("(swatch) => getComputedStyle(swatch).backgroundColor")
+        colour = [int(part) for part in re.findall(r"\d+", swatch)[:3]]
+        mine = (np.abs(drawn - colour).max(2) <= 2).astype(float)
+        if mine.mean() > 0.01:
+            padded = np.pad(mine, 8).cumsum(0).cumsum(1)
+            crowd = padded[16:, 16:] - padded[:-16, 16:] - padded[16:, :-16] + padded[:-16, :-16]
+            down, across = np.unravel_index(crowd.argmax(), crowd.shape)
+            found[name] = ((across + 0.5) / drawn.shape[1], (down + 0.5) / drawn.shape[0])
+    assert len(found) >= 3 and "grass" in found
+    explorer.button("Heatmap").click()
+    explorer.page.locator(".concept-explorer input").fill("0.7")
+    return found
