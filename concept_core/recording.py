@@ -10,18 +10,20 @@ from torch import Tensor
 from .concepts import Concepts
 from .packing import PackedStep
 from .transfer import Transfer
-from .vectors import Vectors
+from .vectors import Vectors, free_on_host
 
-MAX_RUNS = 8
+MAX_OLDER = 8
 MAX_BYTES = 1 << 30
+SPARE_BYTES = 2 << 30  # of RAM, which the running queue's samplings leave to others
 MAX_RUN_BYTES = MAX_VECTOR_BYTES = 4 << 30
 PACKED_FROM = 16 << 20  # bytes of a sampling's scores in float32
 ATTENDS_TO = ("concepts", "image")
 SIGMA = "sigma"
 MADE_ROOM = "they made room for a newer sampling's"
+NO_ROOM = "its scores made room for those of newer samplings"
 
 
-@dataclass
+@dataclass(eq=False)
 class Run:
     """One sampling.
 
@@ -30,7 +32,8 @@ class Run:
     that are not `in_flight` to the host any more. heard: how many calls were recorded.
     vectors: those to keep, of every call. vectors_gone: why they are no longer there, if they are not.
     latents: what the sampler gave out, [B, channels, h, w]; a run belongs to these and to no other.
-    given_up: why recording ended before the sampling, if it did; then nothing of the run is kept but its latents.
+    origin: the queue and the node that sampled, where ComfyUI runs a queue.
+    given_up: why there are no scores, if there are none; then nothing of the run is kept but its latents.
     missed: why steps were not recorded, where some were not.
     """
 
@@ -46,16 +49,37 @@ class Run:
     vectors: list[Vectors] = field(default_factory=list)
     vectors_gone: str = ""
     latents: list[Tensor] = field(default_factory=list)
+    origin: tuple[str, str] | None = None
     given_up: str = ""
     missed: str = ""
 
     def give_up(self, reason: str):
         if not self.given_up:
             logging.warning("Concept Attention: %s. The picture goes on without its maps.", reason)
+        self._empty(reason)
+
+    def make_room(self):
+        logging.warning("Concept Attention lets go of a sampling, since %s.", NO_ROOM)
+        self._empty(NO_ROOM)
+
+    def _empty(self, reason: str):
         self.given_up = reason
         self.in_flight.clear()
         self.steps.clear()
         self.vectors.clear()
+
+    def is_of_queue(self, other: "Run") -> bool:
+        """Whether both were sampled in one queue of ComfyUI's."""
+        return self.origin is not None and other.origin is not None and self.origin[0] == other.origin[0]
+
+    def supersedes(self, older: "Run") -> bool:
+        """Whether the node that made the older one has sampled again in a later queue, so that its latents may be gone.
+
+        Outside of a queue each sampling supersedes the ones before it.
+        """
+        if self.origin is None or older.origin is None:
+            return self.origin == older.origin
+        return self.origin[1] == older.origin[1] and not self.is_of_queue(older)
 
     def add(self, sigma: Tensor, scores: dict[str, Tensor] | None, vectors: Vectors | None = None):
         """Scores [blocks, B, C, N] at one sigma, None where they could not be heard; and the vectors that they come from, if any."""
@@ -127,7 +151,11 @@ class Run:
 
 @dataclass
 class Recording:
-    """The runs of one patched model, the newest last; the oldest are let go beyond MAX_RUNS or MAX_BYTES.
+    """The runs of one patched model, the newest last.
+
+    What each node has sampled in its latest queue is kept whatever its number, since nodes behind it may ask for it; of what a later
+    queue supersedes the last MAX_OLDER are kept. Beyond MAX_BYTES the superseded runs go first, then those of earlier queues, and those
+    of the running one only where RAM is short.
 
     attends_to: what the concepts attended to. kept_blocks: those whose output vectors are kept too.
     normalises_concepts: whether a concept's vectors are scaled to length 1 before the dot product.
@@ -145,8 +173,14 @@ class Recording:
 
     def keep(self, run: Run):
         self.runs.append(run)
-        while len(self.runs) > MAX_RUNS or (len(self.runs) > 1 and sum(r.bytes for r in self.runs) > MAX_BYTES):
-            del self.runs[0]
+        superseded = [older for place, older in enumerate(self.runs) if any(newer.supersedes(older) for newer in self.runs[place + 1 :])]
+        self._remove(superseded[:-MAX_OLDER])
+        self._remove(superseded[-MAX_OLDER:], until_it_fits=True)
+        running = [other for other in self.runs[:-1] if other.is_of_queue(run)]
+        self._remove([other for other in self.runs[:-1] if other not in running], until_it_fits=True)
+        for other in running:
+            if not other.given_up and self.bytes > MAX_BYTES and free_on_host() < SPARE_BYTES:
+                other.make_room()
         for older in self.runs[:-1]:
             if older.vectors and sum(run.vector_bytes for run in self.runs) > MAX_VECTOR_BYTES:
                 older.let_vectors_go(MADE_ROOM)
@@ -154,6 +188,16 @@ class Recording:
             logging.warning(
                 "Concept Attention keeps %.1f GB of scores for one sampling: record fewer steps, spaces or concepts.", run.bytes / 1e9
             )
+
+    def _remove(self, runs: list[Run], until_it_fits: bool = False):
+        for run in runs:
+            if not until_it_fits or self.bytes > MAX_BYTES:
+                self.runs.remove(run)
+
+    @property
+    def bytes(self) -> int:
+        """Of all runs, but for their vectors."""
+        return sum(run.bytes for run in self.runs)
 
     def run_of(self, samples: Tensor) -> tuple[Run, list[int]]:
         """The run that made these samples [B, channels, h, w], and each picture's row in it. ValueError if there is none."""
@@ -171,6 +215,6 @@ class Recording:
                 return run, rows
         raise ValueError(
             f"These samples {list(samples.shape)} do not come from a sampler that used this recording's model, or were changed since. "
-            f"Connect the sampler's own output. Of older samplings the last {MAX_RUNS} are kept: to get one back, "
-            "clear ComfyUI's execution cache and queue again."
+            f"Connect the sampler's own output. Of earlier queues only the last {MAX_OLDER} samplings are kept, fewer if they are large: "
+            "to get one back, clear ComfyUI's execution cache and queue again."
         )

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from comfy.patcher_extension import WrappersMP
 from comfy.samplers import get_area_and_mult
+from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
 from .blocks import parse_blocks
@@ -125,7 +126,8 @@ class Recorder:
 
     def new_run(self, noise, model_sampling):
         size, pixel = tuple(noise.shape[-2:]), self.family.latent_pixel
-        return Run(len(noise), size, self.grid(noise), (size[0] * pixel, size[1] * pixel), model_sampling.percent_to_sigma)
+        image_size = (size[0] * pixel, size[1] * pixel)
+        return Run(len(noise), size, self.grid(noise), image_size, model_sampling.percent_to_sigma, origin=running_node())
 
     def bytes_of_vectors(self, run: Run, sigmas, network) -> int:
         """About how many bytes of vectors a sampling keeps: samplers that call the model twice a step keep up to twice as many."""
@@ -225,6 +227,12 @@ class Recorder:
             concepts = self.recording.concepts
             self.on_device[device] = concepts.embeddings.to(device), concepts.token_share.to(device)
         return self.on_device[device]
+
+
+def running_node() -> tuple[str, str] | None:
+    """The queue and the node that ComfyUI runs now; None where it runs none."""
+    context = get_executing_context()
+    return context and (context.prompt_id, context.node_id)
 
 
 def uuids(conditionings):

@@ -9,7 +9,7 @@ import torch
 from comfy_extras import nodes_custom_sampler as custom
 from concept_attention.concept_core import recording as recording_module
 from concept_attention.concept_core.maps import decode
-from concept_attention.concept_core.recording import MAX_RUNS
+from concept_attention.concept_core.recording import MAX_OLDER
 
 SAMPLERS, SCHEDULERS = comfy.samplers.SAMPLER_NAMES, comfy.samplers.SCHEDULER_NAMES
 
@@ -159,10 +159,10 @@ def test_custom_sampling_nodes(kind):
 def test_only_the_last_runs_are_kept(kind):
     patched, recording = kind.record()
     latents = [kind.sample(patched, seed=seed, steps=1) for seed in range(12)]
-    assert len(recording.runs) == MAX_RUNS == 8
-    decode(recording, latents[-1])
-    with pytest.raises(ValueError, match="Of older samplings the last 8 are kept"):
-        decode(recording, latents[0])
+    assert len(recording.runs) == MAX_OLDER + 1
+    decode(recording, latents[-MAX_OLDER - 1])
+    with pytest.raises(ValueError, match="Of earlier queues only the last 8 samplings are kept"):
+        decode(recording, latents[-MAX_OLDER - 2])
 
 
 def test_start_and_end_steps(kind):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from comfy_client import WorkflowError
 from concept_attention.concept_core.storage import load_maps
-from prompts import nodes, only, saved, saved_maps
+from prompts import nodes, only, saved, saved_maps, up_to
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,23 @@ def test_two_samplers_on_one_apply_node_are_decoded_each_to_its_own(live, demo, 
     apart = maps_of(live, live.queue(first), save) + maps_of(live, live.queue(second), "save")
     assert all(torch.equal(one, other) for one, other in zip(together, apart))
     assert not torch.equal(together[0], together[1])
+
+
+def test_a_node_that_samples_many_times_in_one_queue_is_decoded_as_often(live, demo):
+    """A batch taken apart, so that sampler, Decode and Save run once for each picture; then Decode alone, on what is cached."""
+    apart, (ks, decode, save) = copy.deepcopy(demo), (only(demo, name) for name in SAMPLE_DECODE_SAVE)
+    count = 11
+    apart[only(apart, "EmptySD3LatentImage")]["inputs"] |= {"batch_size": count, "width": 128, "height": 96}
+    apart["apart"] = {"class_type": "RebatchLatents", "inputs": {"latents": apart[ks]["inputs"]["latent_image"], "batch_size": 1}}
+    apart[ks]["inputs"] |= {"latent_image": ["apart", 0], "steps": 2}
+    apart = up_to(apart, save)
+    warmer = copy.deepcopy(apart)
+    warmer[decode]["inputs"]["temperature"] = 30.0
+    for prompt in (apart, warmer):
+        result = live.queue(prompt)
+        maps = [load_maps(live.output / file).values for file in result.outputs[save]["text"]]
+        assert len(maps) == count and not any(torch.equal(maps[0], other) for other in maps[1:])
+    assert ks not in result.executed
 
 
 SAMPLE_DECODE_SAVE = ("KSampler", "ConceptAttentionDecode", "ConceptAttentionSaveMaps")

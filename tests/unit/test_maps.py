@@ -6,7 +6,7 @@ import pytest
 import torch
 from concept_attention.concept_core.concepts import Concepts
 from concept_attention.concept_core.maps import decode
-from concept_attention.concept_core.recording import MAX_RUNS, Recording, Run
+from concept_attention.concept_core.recording import MAX_OLDER, NO_ROOM, Recording, Run
 from concept_attention.concept_core.scores import CROSS_SHARE
 
 SAMPLES = torch.arange(2 * 16 * 4 * 6.0).reshape(2, 16, 4, 6)  # grid 2 x 3
@@ -17,9 +17,9 @@ def recording(names=("a", "b"), shown=None, spaces=("output",), depth=4):
     return Recording(concepts, spaces, depth, range(depth - 1, depth), 16)
 
 
-def run(scores, samples=SAMPLES, space="output", sigmas=(1.0, 0.5, 0.25)):
+def run(scores, samples=SAMPLES, space="output", sigmas=(1.0, 0.5, 0.25), origin=None):
     """A run with scores [steps, blocks, B, C, N] at those sigmas; percent p is at sigma 1 − p."""
-    made = Run(len(samples), (4, 6), (2, 3), (32, 48), lambda percent: 1 - percent)
+    made = Run(len(samples), (4, 6), (2, 3), (32, 48), lambda percent: 1 - percent, origin=origin)
     for sigma, step in zip(sigmas, scores):
         made.add(torch.tensor(sigma), {space: step})
     made.settle()
@@ -108,24 +108,64 @@ def test_each_latent_gets_its_own_run_and_rows():
     assert decode(recorded, (SAMPLES + 2).half().float(), softmax=False).values[0, 0].eq(2).all()
 
 
-def test_runs_are_bounded():
+def small_runs(*origins):
+    return [run(constant(float(i), 0.0)[None], SAMPLES + i, origin=origin) for i, origin in enumerate(origins)]
+
+
+def kept(runs):
     recorded = recording()
-    for i in range(MAX_RUNS + 3):
-        recorded.keep(run(constant(float(i), 0.0)[None], SAMPLES + i))
-    assert len(recorded.runs) == MAX_RUNS
-    with pytest.raises(ValueError, match="the last 8 are kept: to get one back"):
+    for one in runs:
+        recorded.keep(one)
+    return recorded
+
+
+def test_runs_that_no_queue_made_are_bounded():
+    runs = small_runs(*[None] * (MAX_OLDER + 4))
+    recorded = kept(runs)
+    assert recorded.runs == runs[3:]  # the last one, and MAX_OLDER before it
+    with pytest.raises(ValueError, match="Of earlier queues only the last 8 samplings are kept"):
         decode(recorded, SAMPLES)
 
 
-def test_runs_are_bounded_in_memory_too(monkeypatch, caplog):
-    recorded, made = recording(), [run(constant(float(i), 0.0)[None], SAMPLES + i) for i in range(3)]
-    monkeypatch.setattr("concept_attention.concept_core.recording.MAX_BYTES", 2 * made[0].bytes)
-    for one in made:
-        recorded.keep(one)
-    assert recorded.runs == made[1:] and not caplog.text
-    monkeypatch.setattr("concept_attention.concept_core.recording.MAX_BYTES", made[0].bytes - 1)
-    recorded.keep(made[0])
-    assert recorded.runs == made[:1] and "record fewer steps" in caplog.text
+def test_what_a_node_sampled_in_its_latest_queue_is_kept_whatever_its_number():
+    """Two nodes in the first queue, of which the second samples 20 times there and 20 times in each of two more queues."""
+    once = [("queue 1", "other")]
+    many = [[(queue, "node")] * 20 for queue in ("queue 1", "queue 2", "queue 3")]
+    runs = small_runs(*once, *many[0], *many[1], *many[2])
+    recorded = kept(runs)
+    assert recorded.runs == [runs[0], *runs[-20 - MAX_OLDER :]]
+    assert decode(recorded, runs[0].latents[0], softmax=False).values[0, 0].eq(0).all()
+
+
+def test_large_runs_make_room_those_first_that_are_needed_least(monkeypatch, caplog):
+    first, second, third, fourth = runs = small_runs(("queue 1", "a"), ("queue 1", "b"), ("queue 2", "a"), ("queue 2", "c"))
+    size = first.bytes
+    free_ram(monkeypatch, limit=4 * size, free=0)
+    assert kept(runs).runs == runs
+    free_ram(monkeypatch, limit=3 * size, free=0)
+    assert kept(runs).runs == [second, third, fourth]  # node a has sampled again
+    free_ram(monkeypatch, limit=2 * size, free=0)
+    assert kept(runs).runs == [third, fourth] and not caplog.text
+    free_ram(monkeypatch, limit=size, free=2 << 30)
+    assert kept(runs).runs == [third, fourth] and third.steps
+    free_ram(monkeypatch, limit=size, free=(2 << 30) - 1)
+    recorded = kept([third, fourth])
+    assert recorded.runs == [third, fourth] and fourth.steps and caplog.text.count(NO_ROOM) == 1
+    recorded.keep(run(constant(4.0, 0.0)[None], SAMPLES + 4, origin=("queue 2", "d")))
+    assert caplog.text.count(NO_ROOM) == 2  # of the fourth now, and not of the third again
+    with pytest.raises(ValueError, match="no maps: its scores made room for those of newer samplings. Sample again with fewer concepts"):
+        decode(recorded, third.latents[0])
+
+
+def free_ram(monkeypatch, limit, free):
+    monkeypatch.setattr("concept_attention.concept_core.recording.MAX_BYTES", limit)
+    monkeypatch.setattr("concept_attention.concept_core.recording.free_on_host", lambda: free)
+
+
+def test_a_single_run_beyond_the_limit_is_kept_and_said(monkeypatch, caplog):
+    (made,) = small_runs(None)
+    free_ram(monkeypatch, limit=made.bytes - 1, free=0)
+    assert kept([made]).runs == [made] and "record fewer steps" in caplog.text
 
 
 def test_sigmas_beyond_the_schedule_belong_to_its_ends():
