@@ -9,7 +9,7 @@ from torch import Tensor
 from .colormaps import COLORMAPS
 from .heatmaps import scaled
 from .maps import Maps
-from .masks import at_pixels
+from .masks import at_pixels, check_that_concepts_compete
 from .pictures import pictures_for
 from .presence import presence
 from .segmentation import PALETTE
@@ -53,6 +53,7 @@ def pinned_mask(maps: Maps, pinned: str, threshold: float, image: Tensor | None 
     if not pinned.strip():
         logging.info("Concept Attention: no concept is pinned in the Explorer, so its mask is empty.")
         return torch.zeros(len(maps.values), *(maps.image_size if image is None else image.shape[1:3]))
+    check_that_concepts_compete(maps)
     members = dict.fromkeys(member for selection in select(maps.checked(), pinned) for member in selection.members)
     joined = Selection(pinned, tuple(members)).of(maps.values, maps.shares)
     if not maps.shares:

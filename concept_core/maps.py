@@ -8,6 +8,7 @@ from torch import Tensor
 from .blocks import parse_blocks
 from .recording import Recording, Run
 from .scores import CROSS_SHARE
+from .window import check_window
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,7 @@ def decode(
     In cross-attention space the softmax is taken in each head at sampling time, and a temperature other than 1 acts on
     the mean over heads. ValueError names what cannot be decoded and the mend.
     """
-    if start_percent >= end_percent:
-        raise ValueError(f"start_percent ({start_percent:g}) must be below end_percent ({end_percent:g}).")
+    check_window(start_percent, end_percent)
     if temperature <= 0:
         raise ValueError(f"temperature must be above 0, it is {temperature:g}.")
     if space not in recording.spaces:

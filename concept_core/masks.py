@@ -49,6 +49,7 @@ def masks(
         if not value >= 0:
             raise ValueError(f"{name} must be 0 or more, it is {value:g}.")
     selections = select(maps.checked(), concept)
+    check_that_concepts_compete(maps)
     result = []
     for number, picture in enumerate(pictures_for(maps, image), 1):
         cut = _cut(maps.of_picture(number - 1), selections, method, threshold, picture, edge_radius)
@@ -69,7 +70,7 @@ def say_absent(label: str, number: int):
 
 def winners(maps: Maps, picture: Tensor | None, edge_radius: int = EDGE_RADIUS) -> Tensor:
     """[H, W] int64: which concept, background list included, has the highest value at each pixel of a single picture."""
-    _check_that_concepts_compete(maps)
+    check_that_concepts_compete(maps)
     return _strongest(at_pixels(maps, maps.values[0], picture, edge_radius))
 
 
@@ -111,7 +112,6 @@ def _cut(maps, selections, method, threshold, picture, edge_radius):
 
 def _winning(maps, selections, picture, edge_radius):
     """Where a selection, its members joined, has more than any other concept."""
-    _check_that_concepts_compete(maps)
     values = at_pixels(maps, maps.values[0], picture, edge_radius)
     winner = _strongest(values)
     return [
@@ -127,6 +127,10 @@ def _highest_of_others(values, selection):
     return values[others].amax(0) if others else values.new_tensor(-torch.inf)
 
 
-def _check_that_concepts_compete(maps):
+def check_that_concepts_compete(maps: Maps):
+    """ValueError for one concept alone: its raw scores may be highest where it is not."""
     if len(maps.names) < 2:
-        raise ValueError("One concept alone has no winner: name what else there is, or a background, in Encode Concepts.")
+        raise ValueError(
+            f'"{maps.names[0]}" is the only concept and has nothing to compete with, so no mask can tell where it is: name what else is in '
+            "the picture in Encode Concepts, among the concepts or as background, and queue again."
+        )

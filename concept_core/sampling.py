@@ -20,6 +20,7 @@ from .recording import ATTENDS_TO, Recording, Run
 from .scores import SPACES
 from .taps import tap_blocks
 from .vectors import BYTES
+from .window import check_window
 
 KEY = "concept_attention"
 WEIGHED_BY = ("area", "strength", "mask", "mask_strength", "timestep_start", "timestep_end", "uuid")
@@ -43,8 +44,7 @@ def record_concepts(
     the concepts attend to, as in taps.attend. preview: show the strongest concepts while sampling. ValueError for a model
     family that is not supported, or concepts from a text encoder that does not fit it.
     """
-    if start_percent >= end_percent:
-        raise ValueError(f"start_percent ({start_percent:g}) must be below end_percent ({end_percent:g}).")
+    check_window(start_percent, end_percent)
     family = family_of(model)
     network = model.get_model_object("diffusion_model")
     check_fit(concepts, family, network)

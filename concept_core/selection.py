@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .concepts import parse_concepts
 from .maps import Maps
+from .names import ALL, JOIN, joined, parse_concepts
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def select(maps: Maps, text: str) -> list[Selection]:
 
     Names of the background list can be chosen too. ValueError lists the names if one is not there, or if none is given.
     """
-    if text.strip() == "*":
+    if text.strip() == ALL:
         return [Selection(name, (place,)) for place, name in enumerate(maps.names[: maps.shown])]
     selections = [Selection(part, _members(part, maps.names)) for part in parse_concepts(text)]
     if not selections:
@@ -36,11 +36,11 @@ def select(maps: Maps, text: str) -> list[Selection]:
 
 
 def _members(text: str, names: tuple[str, ...]) -> tuple[int, ...]:
-    wanted = [text] if text in names else [name.strip() for name in text.split("+")]
-    for name in wanted:
-        if name not in names:
-            raise ValueError(f"There is no map of {name!r}. {_there_are(names)}")
-    return tuple(dict.fromkeys(names.index(name) for name in wanted))
+    chosen = joined(text, names)
+    if chosen is None:
+        missing = next(name.strip() for name in text.split(JOIN) if name.strip() not in names)
+        raise ValueError(f"There is no map of {missing!r}. {_there_are(names)}")
+    return tuple(dict.fromkeys(names.index(name) for name in chosen))
 
 
 def _there_are(names):

@@ -35,9 +35,9 @@ class Demo:
         self.model, self.clip, self.vae = DEMO_FAMILIES[family].load()
 
     @torch.no_grad()
-    def record(self, scene, names, sigmas=SIGMAS, seed=0):
-        """(recording, samples) of the scene's picture, noised to each level."""
-        patched, recording = record_concepts(self.model, encode_concepts(self.clip, ",".join(names)), spaces="all")
+    def record(self, scene, names, sigmas=SIGMAS, seed=0, **competing):
+        """(recording, samples) of the scene's picture, noised to each level. competing: what encode_concepts takes for it."""
+        patched, recording = record_concepts(self.model, encode_concepts(self.clip, ",".join(names), **competing), spaces="all")
         latent = self.latent_format.process_in(self.vae.encode(torch.from_numpy(scene.picture)[None]))
         generator = torch.Generator().manual_seed(seed)
         noised = [torch.lerp(latent, torch.randn(latent.shape, generator=generator), sigma) for sigma in sigmas]

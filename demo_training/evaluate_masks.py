@@ -2,7 +2,8 @@
 
 Held-out scenes of every size are encoded as in evaluate.py, with two shapes and a ground named that are not in them. Prints
 the true IoU of the things' masks for each ground and method, smooth and with edges that follow the picture, and their
-boundary F-score (Csurka et al., 2013; 2 pixels); then the presence of what is there and what is not.
+boundary F-score (Csurka et al., 2013; 2 pixels); then the presence of what is there and what is not; then the masks of one
+concept alone, against which the generic words or the rest of the caption compete.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from evaluate import SIZES, Demo, concepts_of
 # isort: split
 import numpy as np
 import torch
+from concept_attention.concept_core.concepts import GENERIC_WORDS
 from concept_attention.concept_core.maps import decode
 from concept_attention.concept_core.masks import METHODS, masks
 from concept_attention.concept_core.presence import presence
@@ -36,6 +38,13 @@ def show(demo, scene):
     maps = decode(*demo.record(scene, names + absent_from(scene)))
     winner = torch.stack([torch.from_numpy(scene.area(name)) for name in names]).argmax(0)
     return maps, torch.from_numpy(scene.picture)[None], torch.stack([winner == place for place in range(len(names))])
+
+
+def judge_alone(demo, scene, **competing):
+    """True IoU of the first thing's soft mask, if it is the only concept."""
+    name = concepts_of(scene)[0]
+    mask = masks(decode(*demo.record(scene, [name], **competing)), name, image=torch.from_numpy(scene.picture)[None])[0]
+    return iou(mask >= 0.5, torch.from_numpy(scene.area(name)) >= 0.5)
 
 
 def judge_masks(maps, areas, method, image=None):
@@ -70,7 +79,7 @@ def area_under_roc(present, absent):
 def main():
     args = parse_args()
     demo = Demo(args.family)
-    figures, scores = defaultdict(list), ([], [])
+    figures, scores, alone = defaultdict(list), ([], []), defaultdict(list)
     for seed in range(HELD_OUT, HELD_OUT + args.scenes):
         for size in SIZES.values():
             scene = draw_scene(seed, *size)
@@ -82,12 +91,16 @@ def main():
             score = presence(maps, select(maps, "*"))[0].tolist()
             scores[0].extend(score[: len(areas)])
             scores[1].extend(score[len(areas) :])
+            alone["generic words"].append(judge_alone(demo, scene, generic=GENERIC_WORDS))
+            alone["caption as prompt"].append(judge_alone(demo, scene, prompt=scene.caption))
     print(f"{'method':12}{'ground':8}{'IoU':>12}{'boundary F':>12}{'IoU, edges':>12}{'F, edges':>12}")
     for (method, ground), rows in sorted(figures.items(), key=lambda item: METHODS.index(item[0][0])):
         print(f"{method:12}{ground:8}" + "".join(f"{figure:12.3f}" for figure in np.mean(rows, 0)))
     present, absent = scores
     print(f"\npresence: lowest of {len(present)} present {min(present):.3f}, highest of {len(absent)} absent {max(absent):.3f},")
-    print(f"area under the ROC curve {area_under_roc(present, absent):.3f}")
+    print(f"area under the ROC curve {area_under_roc(present, absent):.3f}\n")
+    for competing, found in alone.items():
+        print(f"one concept alone, {competing}: IoU {np.mean(found):.3f}, lowest {min(found):.3f}, below a half {np.mean(np.array(found) < 0.5):.1%}")
 
 
 def parse_args():

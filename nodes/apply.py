@@ -1,6 +1,7 @@
 from comfy_api.latest import io
 
 from ..concept_core.sampling import record_concepts
+from . import validation
 from .sockets import CATEGORY, Concepts, Recording, keep_vectors_input, spaces_input
 
 
@@ -45,6 +46,12 @@ class Apply(io.ComfyNode):
                 io.Model.Output("model", tooltip="The model that records: connect it to the sampler or guider."),
                 Recording.Output("recording", tooltip="For Decode Concept Maps, together with what the sampler gives out."),
             ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, start_percent=None, end_percent=None, keep_vectors=None):
+        return validation.passes(
+            lambda: validation.window(start_percent, end_percent), lambda: validation.blocks(keep_vectors, "keep_vectors")
         )
 
     @classmethod

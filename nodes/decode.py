@@ -2,6 +2,7 @@ from comfy_api.latest import io
 
 from ..concept_core.maps import decode
 from ..concept_core.scores import SPACES
+from . import validation
 from .sockets import CATEGORY, Maps, Recording
 
 
@@ -67,6 +68,10 @@ class Decode(io.ComfyNode):
             ],
             outputs=[Maps.Output("maps", tooltip="For heatmaps, masks, segmentation, places, and to save.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, blocks=None, start_percent=None, end_percent=None):
+        return validation.passes(lambda: validation.blocks(blocks), lambda: validation.window(start_percent, end_percent))
 
     @classmethod
     def execute(cls, recording, samples, space, blocks, start_percent, end_percent, softmax, temperature):

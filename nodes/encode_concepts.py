@@ -1,7 +1,9 @@
 from comfy.utils import ProgressBar
 from comfy_api.latest import io
+from server import PromptServer
 
-from ..concept_core.concepts import encode_concepts
+from ..concept_core.concepts import GENERIC_WORDS, encode_concepts
+from . import validation
 from .sockets import CATEGORY, Concepts
 
 
@@ -43,13 +45,32 @@ class EncodeConcepts(io.ComfyNode):
                     tooltip="The text encoder that reads the concepts. Auto takes the one that fits the model family: T5 for Flux 1, "
                     "CLIP for SD3, which can also read T5 where it is loaded.",
                 ),
+                io.String.Input(
+                    "prompt",
+                    multiline=True,
+                    default="",
+                    optional=True,  # graphs that were saved before it was here run as they are
+                    advanced=True,
+                    tooltip="The picture's prompt, if you like. Whatever else it names competes with the concepts, unseen, as the background "
+                    "does. This makes the map of a single concept sharp. Prompt syntax in it is left out.",
+                ),
             ],
+            hidden=[io.Hidden.unique_id],
             outputs=[Concepts.Output("concepts", tooltip="The encoded concepts, for Apply Concept Attention.")],
         )
 
     @classmethod
-    def execute(cls, clip, concepts, background, tokens, encoder):
-        return io.NodeOutput(encode_concepts(clip, concepts, background, tokens, encoder, progress=ProgressBar(1).update_absolute))
+    def validate_inputs(cls, concepts=None):
+        return validation.passes(lambda: validation.concepts(concepts))
+
+    @classmethod
+    def execute(cls, clip, concepts, background, tokens, encoder, prompt=""):
+        progress = ProgressBar(1).update_absolute
+        encoded = encode_concepts(clip, concepts, background, tokens, encoder, prompt, GENERIC_WORDS, progress)
+        unseen = encoded.names[encoded.shown :]
+        if unseen and cls.hidden.unique_id:
+            PromptServer.instance.send_progress_text(f"Competing unseen: {', '.join(unseen)}", cls.hidden.unique_id)
+        return io.NodeOutput(encoded)
 
 
 NODES = [EncodeConcepts]

@@ -2,6 +2,7 @@ from comfy.utils import ProgressBar
 from comfy_api.latest import io
 
 from ..concept_core.encoding import encode_image
+from . import validation
 from .sockets import CATEGORY, Concepts, Recording, keep_vectors_input, spaces_input
 
 
@@ -49,6 +50,10 @@ class EncodeImage(io.ComfyNode):
             ],
             outputs=[Recording.Output("recording", tooltip="For Decode Concept Maps, together with the same latent.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, keep_vectors=None):
+        return validation.passes(lambda: validation.blocks(keep_vectors, "keep_vectors"))
 
     @classmethod
     def execute(cls, model, concepts, positive, latent, noise, samples, seed, spaces, as_authors, keep_vectors=""):

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from ..text_encoders import TextEncoder
 from .flux import Flux1
 from .sd3 import SD3
 
@@ -13,7 +14,7 @@ class Family(Protocol):
     """What a family's file provides. `network` is ComfyUI's diffusion model, `clip` its CLIP."""
 
     name: str
-    encoders: dict[str, Callable[..., Tensor]]  # name → encode(clip, text) → [tokens, width]; the first is the default
+    encoders: dict[str, TextEncoder]  # by name; the first is the default
     clip_parts: set[str]  # what its CLIP's tokenizer is made of, as in the keys of clip.tokenize
     clip_hint: str  # how a user gets such a CLIP
     wrapper: str  # the WrappersMP type of forward_with

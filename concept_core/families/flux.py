@@ -5,12 +5,12 @@ import math
 import torch
 from torch import Tensor
 
-from ..text_encoders import encode_t5
+from ..text_encoders import T5
 
 
 class Flux1:
     name = "Flux 1 (dev, schnell, Krea, Kontext, Fill)"
-    encoders = {"t5": encode_t5}
+    encoders = {"t5": T5}
     clip_parts = {"l", "t5xxl"}
     clip_hint = "For Flux 1 load CLIP-L and T5-XXL with DualCLIPLoader, type flux."
     wrapper = "diffusion_model"

@@ -2,12 +2,12 @@
 
 from torch import Tensor
 
-from ..text_encoders import encode_clip_lg, encode_t5
+from ..text_encoders import CLIP, T5
 
 
 class SD3:
     name = "SD3 and SD3.5 (medium, large, turbo)"
-    encoders = {"clip": encode_clip_lg, "t5": encode_t5}
+    encoders = {"clip": CLIP, "t5": T5}
     clip_parts = {"l", "g", "t5xxl"}
     clip_hint = "For SD3 load CLIP-L and CLIP-G, with or without T5-XXL, with TripleCLIPLoader or with DualCLIPLoader, type sd3."
     wrapper = "apply_model"

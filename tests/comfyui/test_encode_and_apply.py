@@ -50,6 +50,46 @@ def test_a_concept_named_twice_counts_once(clip):
     assert concepts.names == ("circle", "sand", "brick") and concepts.shown == 2
 
 
+@pytest.mark.parametrize(
+    ("named", "names"),
+    [
+        ("red car, red  car, grass", ("red car", "grass")),
+        ("cafe\u0301, caf\u00e9, grass", ("cafe\u0301", "grass")),
+        ("\uff52\uff45\uff44, red", ("\uff52\uff45\uff44",)),
+    ],
+)
+def test_spellings_that_t5_reads_alike_are_one_concept(clip, caplog, named, names):
+    with caplog.at_level("INFO"):
+        concepts = encode_concepts(clip, named, names[0] + ", brick")
+    assert concepts.names == (*names, "brick") and concepts.shown == len(names)
+    assert f"they are one concept, {names[0]!r}" in caplog.text
+    assert torch.equal(concepts.embeddings, encode_concepts(clip, ",".join(names), "brick").embeddings)
+
+
+def test_t5_tells_capital_letters_apart(clip):
+    assert encode_concepts(clip, "circle, Circle").shown == 2
+
+
+def test_a_concept_as_long_as_a_story(clip):
+    with pytest.raises(ValueError, match='"circle circle .*…" has 5000 tokens, and at most 128 are read of a concept: make it shorter'):
+        encode_concepts(clip, " ".join(["circle"] * 5000))
+
+
+def test_what_else_the_prompt_names_competes_unseen(clip):
+    concepts = encode_concepts(clip, "circle", "sand", prompt="a red circle and a (blue square:1.2), on sand under the 龙")
+    assert concepts.names == ("circle", "sand", "blue square") and concepts.shown == 1
+    assert encode_concepts(clip, "blue square, sand", prompt="a blue square on sand").names == ("blue square", "sand")
+
+
+def test_generic_words_compete_only_where_nothing_else_does(clip):
+    generic = ("sky", "grass", "trees")
+    assert encode_concepts(clip, "circle", generic=generic).names == ("circle", *generic)
+    assert encode_concepts(clip, "tree", generic=generic).names == ("tree", "sky", "grass")
+    for other in ({"background": "sand"}, {"prompt": "a circle on sand"}):
+        assert encode_concepts(clip, "circle", generic=generic, **other).names == ("circle", "sand")
+    assert encode_concepts(clip, "circle, star", generic=generic).names == ("circle", "star")
+
+
 @pytest.fixture(scope="module")
 def sd3_clip():
     return load_sd3_clip()
@@ -65,6 +105,20 @@ def test_sd3_reads_a_concepts_clip_tokens(sd3_clip):
     assert torch.equal(concepts.embeddings, torch.cat(expected))
     first = encode_concepts(sd3_clip, "circle, red circle", tokens="first token")
     assert torch.equal(first.embeddings, torch.stack([expected[0][0], expected[2][0]]))
+
+
+def test_clip_reads_no_capital_letters(sd3_clip):
+    concepts = encode_concepts(sd3_clip, "circle, Circle, square, grass", "CIRCLE")
+    assert concepts.names == ("circle", "square", "grass") and concepts.shown == 3
+
+
+def test_the_first_token_of_clip_knows_nothing_of_those_behind_it(sd3_clip, clip, caplog):
+    """And in T5 it does."""
+    with caplog.at_level("INFO"):
+        assert encode_concepts(sd3_clip, "red car, red, grass", tokens="first token").names == ("red car", "grass")
+    assert "clip reads 'red car' and 'red' alike: they are one concept, 'red car'" in caplog.text
+    concepts = encode_concepts(clip, "red car, red", tokens="first token")
+    assert concepts.shown == 2 and not torch.equal(*concepts.embeddings)
 
 
 @pytest.mark.parametrize("text", ["(circle:1.2)", "embedding:circle", "((star))"])
@@ -88,7 +142,7 @@ def test_concepts_that_this_clip_cannot_read(sd3_clip):
         encode_concepts(sd3_clip, "dog", encoder="t5")
     with pytest.raises(ValueError, match="loaded without CLIP-L and CLIP-G.*set encoder to t5"):
         encode_concepts(tiny.sd3_clip(clip=False), "dog")
-    with pytest.raises(ValueError, match="has 40 tokens, and CLIP reads 30 at once: make it shorter"):
+    with pytest.raises(ValueError, match="has 40 tokens, and at most 30 are read of a concept"):
         encode_concepts(sd3_clip, " ".join(["circle"] * 40))
 
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 import torch
+from concept_attention.concept_core.concepts import GENERIC_WORDS
 from concept_attention.concept_core.maps import decode
 from concept_attention.concept_core.masks import METHODS, masks
 from concept_attention.concept_core.places import places
@@ -12,7 +13,7 @@ from concept_attention.concept_core.presence import presence
 from concept_attention.concept_core.segmentation import segment
 from concept_attention.concept_core.selection import select
 from evaluate import HELD_OUT, SIZES, Demo
-from evaluate_masks import area_under_roc, iou, judge_masks, show
+from evaluate_masks import area_under_roc, iou, judge_alone, judge_masks, show
 from scenes import GROUNDS, coverage_by_colour, draw_scene
 
 SEEDS = [HELD_OUT + 300 + i for i in range(14)]
@@ -95,3 +96,13 @@ PAINTED = [
     ("a yellow star and a purple heart on grass", ["yellow", "purple"], ["star", "heart", "grass"]),
     ("an orange heart on water", ["orange"], ["heart", "water"]),
 ]
+
+
+def test_one_concept_alone_is_never_the_opposite_of_what_was_asked(demo):
+    """With nothing to compete with there is no mask; the rest of the prompt, or generic words, let it find its thing."""
+    scenes = [draw_scene(seed, 256, 256) for seed in SEEDS[:8]]
+    assert min(judge_alone(demo, scene, prompt=scene.caption) for scene in scenes) > 0.98
+    generic = [judge_alone(demo, scene, generic=GENERIC_WORDS) for scene in scenes]
+    assert np.mean(generic) > 0.75 and min(generic) > 0.4  # raw scores: below 0.02 in Flux
+    with pytest.raises(ValueError, match="is the only concept .* no mask can tell where it is"):
+        judge_alone(demo, scenes[0])

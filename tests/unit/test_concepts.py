@@ -1,7 +1,8 @@
 import pytest
-from concept_attention.concept_core.blocks import parse_blocks
-from concept_attention.concept_core.concepts import parse_concepts
+from concept_attention.concept_core.blocks import check_blocks, parse_blocks
 from concept_attention.concept_core.families.flux import Flux1
+from concept_attention.concept_core.names import check_names, joined, parse_concepts
+from concept_attention.concept_core.prompt_words import MOST, overlap, phrases
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,75 @@ from concept_attention.concept_core.families.flux import Flux1
 )
 def test_concepts_are_split_at_commas_and_lines(text, names):
     assert parse_concepts(text) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("a + b", ["a", "b"]),
+        (" a+b ", ["a", "b"]),
+        ("C++", ["C++"]),
+        ("C++ + a", ["C++", "a"]),
+        ("a + C+++b", ["a", "C++", "b"]),
+        ("a + b + c", ["a + b", "c"]),  # a name with a plus in it goes before joining
+        ("c + a + b", ["c", "a + b"]),
+        ("a +", None),
+        ("+", None),
+        ("a + d", None),
+    ],
+)
+def test_joined_names(text, names):
+    some = {"a", "b", "c", "C++"} | ({"a + b"} if "c" in text else set())
+    assert joined(text, some) == names
+
+
+@pytest.mark.parametrize(
+    ("shown", "hidden", "message"),
+    [
+        (["cat", "*"], [], r'cannot be called "\*"'),
+        (["cat"], ["*"], r'cannot be called "\*"'),
+        (["cat", "dog", "cat + dog"], [], '"cat \\+ dog" joins two concepts'),
+        (["cat+dog", "cat"], ["dog"], '"cat\\+dog" joins two concepts'),
+        ([], ["sky"], "No concepts: name at least one"),
+    ],
+)
+def test_names_that_no_node_could_tell_apart(shown, hidden, message):
+    with pytest.raises(ValueError, match=message):
+        check_names(shown, hidden)
+    check_names(["C++", "cat", "salt + pepper"], ["sky"])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("a red circle and a blue square on grass", ["red circle", "blue square", "grass"]),
+        ("A cinematic photo of two dogs, running behind the old (church:1.3).", ["dogs", "running", "old church"]),
+        ("((castle)) [moon|river] <lora:ink:0.8> embedding:bad-hands, the king's crown", ["castle", "moon", "river", "king's crown"]),
+        ("Sky, sea\nSky; sea", ["Sky", "sea"]),
+        ("", []),
+        ("the and of", []),
+    ],
+)
+def test_phrases_of_a_prompt(prompt, expected):
+    assert phrases(prompt) == expected
+
+
+def test_a_long_prompt_gives_its_first_phrases():
+    assert phrases(", ".join(f"thing{i}" for i in range(100))) == [f"thing{i}" for i in range(MOST)]
+
+
+@pytest.mark.parametrize(
+    ("phrase", "name", "same"),
+    [
+        ("red circle", "circle", True),
+        ("Red Circles", "circle", True),
+        ("circle", "red circle", True),
+        ("blue square", "red square", False),
+        ("carpet", "car", False),
+    ],
+)
+def test_a_phrase_about_a_concept(phrase, name, same):
+    assert overlap(phrase, name) == same
 
 
 @pytest.mark.parametrize(
@@ -37,6 +107,14 @@ def test_blocks(text, blocks):
 def test_blocks_that_cannot_be_read_are_quoted_with_the_mend(text):
     with pytest.raises(ValueError, match=r"0-18|Write auto, all"):
         parse_blocks(text, 19, range(15, 19))
+
+
+@pytest.mark.parametrize(("text", "message"), [("abc", "Write auto, all"), ("", "Write auto, all"), ("5-3", "ends before it starts")])
+def test_blocks_of_no_model(text, message):
+    with pytest.raises(ValueError, match=message):
+        check_blocks(text)
+    for right in ("auto", " ALL ", "3,5,7-9", "99"):
+        check_blocks(right)
 
 
 @pytest.mark.parametrize(("depth", "blocks"), [(19, range(15, 19)), (6, range(4, 6)), (5, range(4, 5)), (8, range(6, 8)), (1, range(1))])

@@ -183,7 +183,8 @@ ONE_ALONE = {"values": torch.rand(1, 1, 6, 8), "names": ("one",), "shown": 1, "s
         ({}, {"feather": -1.0}, "feather must be 0 or more"),
         ({"values": torch.full((1, 4, 6, 8), float("nan"))}, {}, "The maps hold NaN"),
         ({"shares": False}, {"method": "threshold"}, "A threshold needs shares"),
-        (ONE_ALONE, {"method": "winner"}, "One concept alone has no winner"),
+        (ONE_ALONE, {}, '"one" is the only concept .* no mask can tell where it is: name what else is in the picture'),
+        (ONE_ALONE, {"method": "winner"}, '"one" is the only concept'),
     ],
 )
 def test_bad_input(change, choices, message):

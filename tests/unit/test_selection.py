@@ -18,6 +18,7 @@ def chosen(text):
         ("  rock ", [("rock", (1,))]),
         ("rock + dragon", [("rock + dragon", (1, 0))]),
         ("rock+rock", [("rock+rock", (1,))]),
+        ("c + d + sky", [("c + d + sky", (2, 3))]),
         ("c + d", [("c + d", (2,))]),  # a name with a plus in it goes before joining
         ("sky", [("sky", (3,))]),  # of the background list
         ("rock, dragon + sky,\nrock", [("rock", (1,)), ("dragon + sky", (0, 3))]),

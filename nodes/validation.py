@@ -1,0 +1,35 @@
+"""What can be said of a node's widgets when a graph is queued, before anything runs. A widget that is linked is None then."""
+
+from collections.abc import Callable
+
+from ..concept_core.blocks import check_blocks
+from ..concept_core.names import check_names, parse_concepts
+from ..concept_core.window import check_window
+
+
+def passes(*checks: Callable[[], None]) -> bool | str:
+    """For a node's validate_inputs: True, or the first thing that is wrong."""
+    try:
+        for check in checks:
+            check()
+    except ValueError as error:
+        return str(error)
+    return True
+
+
+def window(start_percent: float | None, end_percent: float | None):
+    for name, percent in (("start_percent", start_percent), ("end_percent", end_percent)):
+        if percent is not None and not 0 <= percent <= 1:
+            raise ValueError(f"{name} must lie in 0..1, it is {percent:g}.")
+    if start_percent is not None and end_percent is not None:
+        check_window(start_percent, end_percent)
+
+
+def blocks(text: str | None, widget: str = "blocks"):
+    if text and text.strip():
+        check_blocks(text, widget)
+
+
+def concepts(text: str | None):
+    if text is not None:
+        check_names(parse_concepts(text))
