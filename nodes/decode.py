@@ -53,8 +53,7 @@ class Decode(io.ComfyNode):
                     "softmax",
                     default=True,
                     advanced=True,
-                    tooltip="On: concepts compete, and a map is each one's share of every spot. Off: raw scores. "
-                    "One concept alone is always raw.",
+                    tooltip="On: concepts compete, and a map is each one's share of every spot. Off: raw scores.",
                 ),
                 io.Float.Input(
                     "temperature",

@@ -208,11 +208,7 @@ def test_maps_are_not_saved_outside_the_output_folder(live, demo, first_run):
 @pytest.mark.parametrize(
     ("class_type", "setting", "message"),
     [
-        ("ConceptAttentionEncodeConcepts", {"concepts": " , "}, "No concepts: name at least one"),
-        ("ConceptAttentionApply", {"start_percent": 0.5, "end_percent": 0.5}, "must be below end_percent"),
         ("ConceptAttentionDecode", {"blocks": "19-25"}, "not within this model's blocks, 0-5"),
-        ("ConceptAttentionDecode", {"blocks": "abc"}, "Write auto, all, or numbers"),
-        ("ConceptAttentionDecode", {"start_percent": 0.9, "end_percent": 0.1}, "must be below end_percent"),
         ("ConceptAttentionDecode", {"space": "value"}, "value space was not recorded"),
         ("ConceptAttentionDecode", {"temperature": 0.0}, "smaller than min"),
         ("ConceptAttentionHeatmap", {"colormap": "jet"}, "jet"),
@@ -223,6 +219,51 @@ def test_bad_settings_are_said_where_they_are(live, demo, first_run, class_type,
     changed[nodes(changed, class_type)[0]]["inputs"] |= setting
     with pytest.raises(WorkflowError, match=message):
         live.queue(changed)
+
+
+@pytest.mark.parametrize(
+    ("class_type", "setting", "message"),
+    [
+        ("ConceptAttentionEncodeConcepts", {"concepts": " , "}, "No concepts: name at least one"),
+        ("ConceptAttentionEncodeConcepts", {"concepts": "star, *"}, "A concept cannot be called"),
+        ("ConceptAttentionApply", {"start_percent": 0.5, "end_percent": 0.5}, "must be below end_percent"),
+        ("ConceptAttentionApply", {"start_percent": -0.5}, "start_percent must lie in 0..1"),
+        ("ConceptAttentionApply", {"keep_vectors": "5-3"}, 'keep_vectors: "5-3" ends before it starts'),
+        ("ConceptAttentionDecode", {"blocks": "abc"}, "Write auto, all, or numbers"),
+        ("ConceptAttentionDecode", {"start_percent": 0.9, "end_percent": 0.1}, "must be below end_percent"),
+    ],
+)
+def test_bad_settings_are_said_before_anything_runs(live, demo, class_type, setting, message):
+    changed = copy.deepcopy(demo)
+    changed[nodes(changed, class_type)[0]]["inputs"] |= setting
+    with pytest.raises(WorkflowError, match=f"{class_type}: Custom validation failed for node: .*{message}"):
+        live.queue(changed)
+
+
+def test_a_linked_text_is_checked_when_it_is_there(live, demo):
+    changed = copy.deepcopy(demo)
+    for node, name in (("ConceptAttentionEncodeConcepts", "concepts"), ("ConceptAttentionDecode", "blocks")):
+        changed["text"] = {"class_type": "PrimitiveString", "inputs": {"value": " , "}}
+        changed[only(changed, node)]["inputs"][name] = ["text", 0]
+        with pytest.raises(WorkflowError, match=f"^{node}: (No concepts|blocks: cannot read)"):
+            live.queue(changed)
+        changed = copy.deepcopy(demo)
+
+
+@pytest.mark.parametrize("prompt", ["", "a red circle and a blue square on grass"])
+def test_one_concept_alone_has_the_mask_of_its_thing(live, demo, prompt):
+    """The demo's circle, once named among others and once alone."""
+    named = copy.deepcopy(demo)
+    maps = {"maps": [only(demo, "ConceptAttentionDecode"), 0], "concept": "circle", "method": "winner", "threshold": 0.5}
+    shape = {"edge_radius": 0, "grow": 0, "feather": 0.0, "fill_holes": False, "min_area": 0.0, "invert": False}
+    named["mask"] = {"class_type": "ConceptAttentionMask", "inputs": maps | shape}
+    named["drawn"] = {"class_type": "MaskToImage", "inputs": {"mask": ["mask", 0]}}
+    named["saved"] = {"class_type": "SaveImage", "inputs": {"images": ["drawn", 0], "filename_prefix": "mask"}}
+    alone = copy.deepcopy(up_to(named, "saved"))
+    alone[only(alone, "ConceptAttentionEncodeConcepts")]["inputs"] |= {"concepts": "circle", "prompt": prompt}
+    expected, found = (saved(live, live.queue(graph), graph, "saved")[0][..., 0] > 128 for graph in (up_to(named, "saved"), alone))
+    assert 0.02 < expected.mean() < 0.3
+    assert (expected & found).sum() / (expected | found).sum() > 0.7
 
 
 def test_a_latent_from_elsewhere(live, demo, first_run):
