@@ -1,38 +1,42 @@
 """Maps and recordings as .safetensors files: numbers as tensors, all else as JSON in the metadata."""
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from .concepts import Concepts
 from .maps import Maps
-from .recording import Recording, Run
+from .packing import PackedStep
+from .recording import PACKED_FROM, Recording, Run
+from .schemas import MAPS, RECORDING, SCHEDULE, VECTORS, About, AboutMaps, AboutRecording, Unfit
+from .tensor_files import TensorFile, open_tensors
 from .vectors import free_on_host
 
-MAPS, RECORDING = "concept_attention.maps", "concept_attention.recording"
 OF_MAPS = ("names", "shown", "shares", "image_size", "pixels_per_token")
 OF_RUN = ("size", "grid", "image_size", "missed")
 OF_RECORDING = ("spaces", "depth", "pixels_per_token", "normalises_concepts", "attends_to", "kept_blocks")
-VECTORS = ("concept_vectors", "image_vectors", "vector_sigmas")
-NO_RECORDING = "recording: choose a file that Save Concept Recording has written."
-PERCENTS = np.arange(1001) / 1000  # the steps of the widgets
+OF_SAMPLING = ("sigmas", "schedule", "samples", "token_share")
+PERCENTS = np.arange(SCHEDULE) / (SCHEDULE - 1)  # the steps of the widgets
 
 
 def save_maps(maps: Maps, path: Path):
-    """`maps` [B, C, h, w] float32; the rest in the metadata."""
+    """`maps` [B, C, h, w] float32; the rest in the metadata. ValueError for NaN or infinity, and where it cannot be written."""
     about = {field: getattr(maps, field) for field in OF_MAPS}
-    save_file({"maps": maps.values.contiguous()}, path, metadata={MAPS: json.dumps(about)})
+    _save({"maps": maps.checked().values.contiguous()}, path, MAPS, about)
 
 
 def load_maps(path: Path) -> Maps:
     """The maps in a file, bit for bit as saved. ValueError if it is none, is cut short or holds something else."""
-    about, tensors = _load(path, MAPS, "concept maps: choose a file that Save Concept Maps has written.")
-    return _built(path, lambda: Maps(values=tensors["maps"].float(), **{field: _tuples(about[field]) for field in OF_MAPS}))
+    with _opened(path, AboutMaps) as (file, about):
+        values = file.read("maps").float()
+        about.check_numbers(values)
+    return Maps(values=values, **{field: getattr(about, field) for field in OF_MAPS})
 
 
 def save_recording(recording: Recording, samples: Tensor, path: Path):
@@ -41,7 +45,7 @@ def save_recording(recording: Recording, samples: Tensor, path: Path):
     `scores.<space>` [steps, blocks, B, C, N] float32, `sigmas` [steps], highest first, `schedule` [1001], the sigma at each
     thousandth of the schedule, `token_share` [C, T] and `samples`; names, grid and sizes in the metadata. Where vectors were
     kept, `concept_vectors` [calls, blocks, B, T, D], `image_vectors` [calls, blocks, B, N, D] in 16 bit and `vector_sigmas`
-    [calls]. ValueError if there is no such run, nothing is recorded in it, or its vectors had to go.
+    [calls]. ValueError if there is no such run, nothing is recorded in it, its vectors had to go, or it cannot be written.
     """
     run, rows = recording.run_of(samples)
     if run.given_up or not run.steps:
@@ -57,7 +61,7 @@ def save_recording(recording: Recording, samples: Tensor, path: Path):
     about = {field: getattr(recording, field) for field in OF_RECORDING} | {field: getattr(run, field) for field in OF_RUN}
     about |= {"names": concepts.names, "shown": concepts.shown, "encoder": concepts.encoder}
     about["default_blocks"] = (recording.default_blocks.start, recording.default_blocks.stop)
-    save_file(tensors, path, metadata={RECORDING: json.dumps(about)})
+    _save(tensors, path, RECORDING, about)
 
 
 def _vectors_to_save(run, rows):
@@ -78,60 +82,72 @@ def _vectors_to_save(run, rows):
 
 def load_recording(path: Path) -> tuple[Recording, Tensor]:
     """(recording, samples) to decode as if they were just sampled; vectors stay in the file. ValueError as load_maps."""
-    about, tensors = _load(path, RECORDING, NO_RECORDING)
-    return _built(path, lambda: (_recording(about, tensors), tensors["samples"]))
+    with _opened(path, AboutRecording) as (file, about):
+        tensors = {name: file.read(name) for name in OF_SAMPLING if name in file.tensors}
+        about.check_numbers(tensors)
+        steps = dict(zip(tensors["sigmas"].tolist(), _steps(file, about)))
+    return _recording(about, tensors, steps), tensors["samples"]
 
 
 def check_recording(path: Path):
-    """ValueError if it is none, without reading its numbers."""
-    _load(path, RECORDING, NO_RECORDING, tensors=False)
+    """ValueError if it is none, or holds what does not fit together, without reading its numbers."""
+    with _opened(path, AboutRecording):
+        pass
 
 
-def _recording(about, tensors):
-    schedule = tensors["schedule"].numpy()
+def digest_of(path: Path) -> str:
+    """It follows from all that a load reads. ValueError if it cannot be read as .safetensors."""
+    with open_tensors(path) as file:
+        return file.digest(but=VECTORS)
+
+
+def _steps(file: TensorFile, about: AboutRecording):
+    """space → scores [blocks, B, C, N] of each step, read and packed one at a time."""
+    numbers = sum(file.tensors[name].numbers for name in about.scores)
+    for row in range(file.tensors["sigmas"].numbers):
+        scores = {name: file.read(name, row).float() for name in about.scores}
+        for name in scores:
+            about.check_scores(name, scores[name])
+        step = {name.removeprefix("scores."): scores[name] for name in scores}
+        yield PackedStep(step) if numbers * torch.float32.itemsize > PACKED_FROM else step
+
+
+def _recording(about: AboutRecording, tensors, steps):
+    schedule = tensors["schedule"].double().numpy()
     run = Run(
         batch=len(tensors["samples"]),
         percent_to_sigma=lambda percent: float(np.interp(percent, PERCENTS, schedule)),
         latents=[tensors["samples"]],
-        **{field: _tuples(about[field]) for field in OF_RUN},
+        steps=steps,
+        **{field: getattr(about, field) for field in OF_RUN},
     )
-    spaces = [name for name in tensors if name.startswith("scores.")]
-    for index, sigma in enumerate(tensors["sigmas"].tolist()):
-        run.steps[sigma] = {space.removeprefix("scores."): tensors[space][index] for space in spaces}
-    run.settle()
-    if about.get("kept_blocks"):
+    if about.kept_blocks:
         run.vectors_gone = "they are in the file that it was loaded from, and nowhere else"
-    share = tensors.get("token_share", torch.zeros(0, 0))
+    share = tensors.get("token_share", torch.zeros(0, 0)).float()
     return Recording(
-        concepts=Concepts(tuple(about["names"]), about["shown"], about["encoder"], torch.zeros(0, 0), share),
-        default_blocks=range(*about["default_blocks"]),
+        concepts=Concepts(about.names, about.shown, about.encoder, torch.zeros(0, 0), share),
+        default_blocks=range(*about.default_blocks),
         runs=[run],
-        **{field: _tuples(about[field]) for field in OF_RECORDING if field in about},
+        **{field: getattr(about, field) for field in OF_RECORDING},
     )
 
 
-def _load(path, kind, hint, tensors=True):
-    """(metadata, tensors) of a file of that kind."""
+def _save(tensors, path, kind, about):
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get(kind, "null"))
-            wanted = [name for name in file.keys() if name not in VECTORS] if about and tensors else []
-            read = {name: file.get_tensor(name) for name in wanted}
-    except json.JSONDecodeError:
-        about = None
+        save_file(tensors, path, metadata={kind: json.dumps(about)})
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path.name} cannot be read as .safetensors ({error}). Save it again, or copy the whole file.") from error
-    if not about:
-        raise ValueError(f"{path.name} holds no {hint}")
-    return about, read
+        raise ValueError(f"The file could not be written ({error}): make room where ComfyUI saves, and queue again.") from error
 
 
-def _built(path, build):
-    try:
-        return build()
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f"{path.name} lacks a part, or holds one of another kind ({error}): save it again.") from error
-
-
-def _tuples(value):
-    return tuple(value) if isinstance(value, list) else value
+@contextmanager
+def _opened(path: Path, schema: type[About]):
+    """(file, what its metadata say), the header checked. ValueErrors name the file."""
+    with open_tensors(path) as file:
+        if schema.key not in file.metadata:
+            raise ValueError(f"{path.name} holds no {schema.what}")
+        try:
+            about = schema.of(file.metadata[schema.key])
+            about.check_shapes(file.tensors)
+            yield file, about
+        except Unfit as error:
+            raise ValueError(f"{path.name}: {error}: save it again.") from error

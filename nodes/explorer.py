@@ -12,6 +12,7 @@ from PIL import Image
 
 from ..concept_core.explorer import explorable, pinned_mask
 from ..concept_core.pictures import pictures_for
+from .files import whole_or_none
 from .sockets import CATEGORY, Maps
 
 LONGEST = 1024  # side of a picture that the browser shows, in pixels
@@ -82,7 +83,8 @@ def saved(content: bytes, suffix: str) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"concept_explorer_{hashlib.sha256(content).hexdigest()[:24]}{suffix}"
     if not (folder / name).is_file():
-        (folder / name).write_bytes(content)
+        with whole_or_none(folder / name) as part:
+            part.write_bytes(content)
     return name
 
 

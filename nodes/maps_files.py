@@ -26,8 +26,8 @@ class SaveMaps(io.ComfyNode):
 
     @classmethod
     def execute(cls, maps, filename_prefix):
-        path, shown = new_file(filename_prefix)
-        save_maps(maps, path)
+        with new_file(filename_prefix, "maps") as (path, shown):
+            save_maps(maps, path)
         return io.NodeOutput(ui=ui.PreviewText(shown))
 
 

@@ -27,8 +27,8 @@ class SaveRecording(io.ComfyNode):
 
     @classmethod
     def execute(cls, recording, samples, filename_prefix):
-        path, shown = new_file(filename_prefix)
-        save_recording(recording, samples["samples"], path)
+        with new_file(filename_prefix, "recording") as (path, shown):
+            save_recording(recording, samples["samples"], path)
         return io.NodeOutput(ui=ui.PreviewText(shown))
 
 

@@ -1,0 +1,22 @@
+"""A recording made by hand."""
+
+import torch
+from concept_attention.concept_core.concepts import Concepts
+from concept_attention.concept_core.recording import Recording, Run
+from concept_attention.concept_core.scores import CROSS_SHARE
+
+SPACES = ("output", "cross-attention", "value")
+
+
+def made(batch=3):
+    """(recording, samples) of 4 steps, 5 blocks and a grid of 2 x 3."""
+    generator = torch.Generator().manual_seed(0)
+    concepts = Concepts(("dragon", "rock, wet", "空"), 2, "t5", torch.zeros(3, 8), torch.eye(3))
+    run = Run(batch, (4, 6), (2, 3), (32, 48), lambda percent: 1 - percent**2)
+    for sigma in (1.0, 0.8, 0.5, 0.1):
+        scores = {space: torch.randn(5, batch, 3, 6, generator=generator) for space in (*SPACES, CROSS_SHARE)}
+        run.add(torch.tensor(sigma), scores | {CROSS_SHARE: scores[CROSS_SHARE].softmax(2)})
+    run.settle()
+    samples = torch.randn(batch, 16, 4, 6, generator=generator)
+    run.latents.append(samples)
+    return Recording(concepts, SPACES, 5, range(3, 5), 16, [run]), samples
