@@ -31,18 +31,21 @@ def encode_image(
     """A Recording with one step per draw of noise, to be decoded with the same latent.
 
     latent: [B, channels, h, w], as a VAE encodes pictures. noise: 0..1, where in the model's own schedule, shift included, the
-    picture is shown to it: 0 is clean, 1 is noise alone. samples: how many draws of noise; draw i has seed + i. as_authors:
-    change the conditioning as the authors' code does. keep_vectors, attends_to: as record_concepts has them. progress is called
-    after each draw. ValueError for a latent that is not the model's or holds NaN, a noise level out of range, and as
-    record_concepts.
+    picture is shown to it: 0 is clean, 1 is noise alone. samples: how many draws of noise; draw i has seed + i, modulo
+    2^64. as_authors: change the conditioning as the authors' code does. keep_vectors, attends_to: as record_concepts has them.
+    progress is called after each draw. ValueError for a prompt without a conditioning, a latent that is not the model's or holds
+    NaN, a noise level out of range, and as record_concepts.
     """
     if not 0 <= noise <= 1:
         raise ValueError(f"noise must lie in 0..1, it is {noise:g}.")
+    if not positive:
+        raise ValueError("positive: it holds no conditioning at all. Connect an encoded prompt, which may be empty text.")
     options = {"spaces": spaces, "keep_vectors": keep_vectors, "attends_to": attends_to}
     recorded, recording = record_concepts(model, concepts, **options, stop_early=True)
     check_latent(model, latent)
     if as_authors:
-        positive = [[context, family_of(model).as_authors_encode(about)] for context, about in positive]
+        family, network = family_of(model), model.get_model_object("diffusion_model")
+        positive = [[context, family.as_authors_encode(about, network)] for context, about in positive]
     sigma = recorded.get_model_object("model_sampling").percent_to_sigma(1 - noise)
     guider = CFGGuider(recorded)
     guider.set_conds(positive, [])
@@ -78,7 +81,7 @@ class ShowOnce(Sampler):
 
     def sample(self, guider, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False):
         for draw, sigma in enumerate(sigmas[:-1]):
-            drawn = prepare_noise(latent_image.cpu(), self.seed + draw).to(latent_image)
+            drawn = prepare_noise(latent_image.cpu(), (self.seed + draw) % 2**64).to(latent_image)
             x = guider.inner_model.model_sampling.noise_scaling(sigma, drawn, latent_image)
             guider(x, sigma.expand(len(x)), **extra_args)
             self.progress()

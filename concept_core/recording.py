@@ -203,8 +203,8 @@ class Recording:
         """The run that made these samples [B, channels, h, w], and each picture's row in it. ValueError if there is none."""
         if not self.runs:
             raise ValueError(
-                "Nothing is recorded yet: no sampler has used the model that came out of the Apply node. "
-                "Connect that model to the sampler whose samples you decode. "
+                "Nothing is recorded yet: no sampler has taken a step with the model that came out of the Apply node. "
+                "Connect that model to the sampler whose samples you decode, and see that its denoise is above 0. "
                 "If it is, ComfyUI has dropped the recording to save memory: clear its execution cache and queue again."
             )
         if not torch.isfinite(samples).all():

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 from comfy.patcher_extension import WrappersMP
-from comfy.samplers import get_area_and_mult
+from comfy.samplers import finalize_default_conds, get_area_and_mult
 from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
@@ -23,7 +23,7 @@ from .vectors import BYTES
 from .window import check_window
 
 KEY = "concept_attention"
-WEIGHED_BY = ("area", "strength", "mask", "mask_strength", "timestep_start", "timestep_end", "uuid")
+WEIGHED_BY = ("area", "strength", "mask", "mask_strength", "timestep_start", "timestep_end", "default", "uuid")
 
 
 def record_concepts(
@@ -167,12 +167,15 @@ class Recorder:
             return None
         index = self.positive_index(conds)
         if index is None:
-            self.run.missed = self.run.missed or "the guider never predicted from all of its positive conditioning: use another guider"
+            self.miss(self.why_not_positive())
             return None
         if len(x_in) != self.run.batch or tuple(x_in.shape[-2:]) != self.run.size:
             raise part_of_the_picture(x_in)
         self.heard = True
-        step = Step(sigma, index, parts_of(conds[index], x_in, timestep), self.run.size)
+        parts = parts_of(conds[index], x_in, timestep)
+        if not parts:
+            self.miss("none of the positive conditionings was active in a step: widen their timestep ranges")
+        step = Step(sigma, index, parts, self.run.size)
         if self.recording.kept_blocks and step.parts and not step.is_whole():
             raise ValueError(
                 "keep_vectors is for one positive prompt over the whole picture, and here are several, or one for a part of it. "
@@ -189,6 +192,14 @@ class Recorder:
             )
         positive = uuids(self.guider.conds["positive"])
         return next((i for i, conditionings in enumerate(conds) if conditionings and uuids(conditionings) == positive), None)
+
+    def why_not_positive(self) -> str:
+        if not self.guider.conds["positive"]:
+            return "the sampler's positive prompt holds no conditioning at all: connect an encoded prompt, which may be empty text"
+        return "the guider never predicted from all of its positive conditioning: use another guider"
+
+    def miss(self, reason: str):
+        self.run.missed = self.run.missed or reason
 
     @contextmanager
     def listening(self, x, transformer_options, new_stream):
@@ -247,23 +258,25 @@ def part_of_the_picture(x):
 
 
 def parts_of(conditionings, x_in, timestep) -> dict:
-    """uuid → Part of every conditioning that is active at `timestep`, with the weights that ComfyUI gives it."""
-    parts, left_over = {}, []
-    for conditioning in conditionings:
-        plain = {key: conditioning[key] for key in WEIGHED_BY if key in conditioning}
-        weighed = get_area_and_mult({**plain, "model_conds": {}}, x_in, timestep)
-        if weighed is not None:
-            top, left = weighed.area[2:] if weighed.area is not None else (0, 0)
-            even = "area" not in plain and "mask" not in plain and conditioning.get("strength", 1.0) > 0
-            parts[conditioning["uuid"]] = Part(top, left, weighed.mult[:, 0], even)
-            if "default" in conditioning:
-                left_over.append(conditioning["uuid"])
-    if left_over:
-        defaults = [parts.pop(uuid) for uuid in left_over]
-        weight = torch.ones_like(defaults[0].weight)
-        for part in parts.values():
-            weight[:, part.top : part.top + part.size[0], part.left : part.left + part.size[1]] -= part.weight
-        weight = weight.relu()
-        if weight.any():
-            parts |= {uuid: Part(0, 0, weight) for uuid in left_over}
-    return parts
+    """uuid → Part of every conditioning that is active at `timestep`, with the weights that ComfyUI gives it.
+
+    ValueError where ComfyUI gives it weights that do not fit its area.
+    """
+    plain = {c["uuid"]: {"model_conds": {}, **{key: c[key] for key in WEIGHED_BY if key in c}} for c in conditionings}
+    defaults = [c for c in plain.values() if "default" in c]
+    weighed = [get_area_and_mult(c, x_in, timestep) for c in plain.values() if "default" not in c]
+    to_run = {None: [(one, 0) for one in weighed if one is not None]}
+    if defaults:
+        finalize_default_conds(None, to_run, [defaults], x_in, timestep, {})
+    return {one.uuid: as_part(one, plain[one.uuid]) for one, _ in to_run[None]}
+
+
+def as_part(weighed, plain) -> Part:
+    if weighed.mult.shape[2:] != weighed.input_x.shape[2:]:
+        raise ValueError(
+            "A default conditioning has an area of its own, and the other conditionings leave some of the picture to it: ComfyUI cannot "
+            "sample that, with Concept Attention or without. Take the area out of the default conditioning."
+        )
+    top, left = weighed.area[2:] if weighed.area is not None else (0, 0)
+    even = not plain.keys() & {"area", "mask", "default"} and plain.get("strength", 1.0) > 0
+    return Part(top, left, weighed.mult[:, 0], even)

@@ -1,5 +1,10 @@
+import os
 import sys
 from pathlib import Path
+
+# How sums are shared out among threads is part of their rounding. And several threads wait for one another in a loop after each of
+# the small models' operations: on a machine with other work that took thirty times as long as one thread does.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "dev"))
 

@@ -30,14 +30,15 @@ class Kind:
 
     def sample(
         self, model=None, seed=0, size=(8, 12), batch=1, sampler="euler", scheduler="simple", steps=4, cfg=1.0,
-        positive=None, latent=None, noise_inds=None, **options,
+        positive=None, negative=None, latent=None, noise_inds=None, **options,
     ):  # fmt: skip
         """What KSampler gives out."""
         latent = torch.zeros(batch, 16, *size) if latent is None else latent
         noise = options.pop("noise", None)
         if noise is None:
             noise = comfy.sample.prepare_noise(latent, seed, noise_inds)
-        conditionings = positive or self.prompts[0], self.prompts[1]
+        positive = self.prompts[0] if positive is None else positive
+        conditionings = positive, self.prompts[1] if negative is None else negative
         return comfy.sample.sample(
             model or self.model, noise, steps, cfg, sampler, scheduler, *conditionings, latent, seed=seed, disable_pbar=True, **options
         )

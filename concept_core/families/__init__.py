@@ -41,7 +41,7 @@ class Family(Protocol):
     def later_blocks(network) -> list[tuple[str, int]]: ...  # those after the last one with a concept output
 
     @staticmethod
-    def as_authors_encode(conditioning: dict) -> dict: ...  # options of a conditioning for their way to encode pictures
+    def as_authors_encode(conditioning: dict, network) -> dict: ...  # options of a conditioning for their way to encode pictures
 
     @staticmethod
     def forward_with(recorder) -> Callable: ...

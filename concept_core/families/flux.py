@@ -50,9 +50,9 @@ class Flux1:
         return [("single_block", index) for index in range(len(network.single_blocks))]
 
     @staticmethod
-    def as_authors_encode(conditioning: dict) -> dict:
+    def as_authors_encode(conditioning: dict, network) -> dict:
         """Guidance 0, and zeros for the pooled prompt."""
-        return {**conditioning, "guidance": 0.0, "pooled_output": torch.zeros_like(conditioning["pooled_output"])}
+        return {**conditioning, "guidance": 0.0, "pooled_output": torch.zeros(1, network.params.vec_in_dim)}
 
     @staticmethod
     def forward_with(recorder):

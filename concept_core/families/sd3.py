@@ -44,7 +44,7 @@ class SD3:
         return [("double_block", SD3.depth(network))]
 
     @staticmethod
-    def as_authors_encode(conditioning: dict) -> dict:
+    def as_authors_encode(conditioning: dict, network) -> dict:
         return conditioning
 
     @staticmethod

@@ -162,6 +162,56 @@ def test_what_no_mask_covers_is_the_default_conditionings(kind):
     assert_close(scores[..., :3], heard(kind, second)[..., :3])
 
 
+@pytest.mark.parametrize("others", [{}, {"mask": torch.ones(1, *SIZE)}], ids=["whole", "mask"])
+def test_a_default_with_an_area_where_nothing_is_left_over(kind, others):
+    """ComfyUI leaves the default out."""
+    first, second, _ = kind.prompts
+    positive = changed(first, **others) + changed(second, default=True, area=(4, 6, 2, 4))
+    patched, recording = kind.record()
+    samples = kind.sample(patched, positive=positive)
+    assert torch.equal(samples, kind.sample(positive=positive))
+    alone, expected = kind.record()
+    assert torch.equal(decode(recording, samples).values, decode(expected, kind.sample(alone, positive=first)).values)
+
+
+def test_a_default_with_an_area_of_the_whole_picture(kind):
+    first, second, _ = kind.prompts
+    scores = heard(kind, changed(first, mask=half_mask()) + changed(second, default=True, area=("percentage", 1.0, 1.0, 0.0, 0.0)))
+    assert_close(scores[..., 3:], heard(kind, first)[..., 3:])
+    assert_close(scores[..., :3], heard(kind, second)[..., :3])
+
+
+def test_a_default_with_an_area_where_something_is_left_over_is_refused(kind):
+    """ComfyUI multiplies what is left over of the picture with a prediction of the area's size, which fails without the nodes too."""
+    first, second, _ = kind.prompts
+    positive = changed(first, mask=half_mask()) + changed(second, default=True, area=(4, 6, 2, 4))
+    with pytest.raises(RuntimeError, match="must match the size"):
+        kind.sample(positive=positive)
+    patched, recording = kind.record()
+    with pytest.raises(ValueError, match="ComfyUI cannot sample that.*Take the area out of the default conditioning"):
+        kind.sample(patched, positive=positive)
+    assert recording.runs == []
+
+
+def unheard(kind, positive):
+    """Why Decode has no maps of a sampling, which is the same as without the nodes."""
+    patched, recording = kind.record()
+    samples = kind.sample(patched, positive=positive)
+    assert torch.equal(samples, kind.sample(positive=positive))
+    with pytest.raises(ValueError) as error:
+        decode(recording, samples)
+    return str(error.value)
+
+
+def test_a_positive_prompt_without_any_conditioning_is_called_so(kind):
+    assert "none was recorded, since the sampler's positive prompt holds no conditioning at all" in unheard(kind, [])
+
+
+def test_a_prompt_that_is_never_active_is_called_so(kind):
+    later = changed(kind.prompts[0], start_percent=0.9999, end_percent=1.0)
+    assert "since none of the positive conditionings was active in a step: widen their timestep ranges" in unheard(kind, later)
+
+
 def test_where_no_conditioning_lies_all_concepts_share_alike(kind):
     patched, recording = kind.record(spaces="all")
     samples = kind.sample(patched, positive=changed(kind.prompts[0], mask=half_mask()))

@@ -48,6 +48,27 @@ def test_the_authors_conditioning(flux):
     assert not torch.allclose(ours, decode(encode(flux, picture), picture).values, atol=1e-3)
 
 
+def test_the_authors_conditioning_of_a_prompt_that_was_not_pooled(flux):
+    ((context, options),) = flux.prompts[0]
+    picture = latent()
+    for about in ({}, {"pooled_output": None}):
+        recording = encode_image(flux.model, flux.concepts, [[context, about]], picture, as_authors=True)
+        assert torch.equal(decode(recording, picture).values, decode(encode(flux, picture, as_authors=True), picture).values)
+
+
+def test_seeds_begin_again_after_the_largest(kind):
+    picture = latent()
+    last, zero = (decode(encode(kind, picture, seed=seed), picture).values for seed in (2**64 - 1, 0))
+    both = decode(encode(kind, picture, seed=2**64 - 1, samples=2), picture).values
+    torch.testing.assert_close(both, (last + zero) / 2, atol=1e-4, rtol=0)
+    assert not torch.allclose(last, zero, atol=1e-3)
+
+
+def test_a_prompt_without_any_conditioning_is_refused(kind):
+    with pytest.raises(ValueError, match="positive: it holds no conditioning at all. Connect an encoded prompt"):
+        encode_image(kind.model, kind.concepts, [], latent())
+
+
 def test_draws_of_noise_are_averaged_after_the_softmax(kind):
     picture = latent()
     one, two = (decode(encode(kind, picture, seed=seed), picture).values for seed in (3, 4))

@@ -98,6 +98,25 @@ def test_nothing_is_recorded_outside_the_window(kind):
         decode(recording, kind.sample(patched, cfg=2.0))
 
 
+def test_a_sampler_at_denoise_0_takes_no_step(kind):
+    patched, recording = kind.record()
+    samples = kind.sample(patched, latent=torch.ones(1, 16, 8, 12), denoise=0.0)
+    assert torch.equal(samples, torch.ones(1, 16, 8, 12))
+    with pytest.raises(ValueError, match="no sampler has taken a step with the model.*see that its denoise is above 0"):
+        decode(recording, samples)
+
+
+def test_the_tests_models_round_alike_however_much_memory_is_free(kind, monkeypatch):
+    """Where it is short ComfyUI runs positive and negative apart, which rounds otherwise: see tiny.py."""
+    samples = kind.sample(cfg=4.5)
+
+    def little(device=None, torch_free_too=False):
+        return (50 << 20, 50 << 20) if torch_free_too else 50 << 20
+
+    monkeypatch.setattr(comfy.model_management, "get_free_memory", little)
+    assert torch.equal(kind.sample(cfg=4.5), samples)
+
+
 def test_two_samplers_on_one_model_are_decoded_each_to_its_own(kind):
     patched, recording = kind.record()
     first, second = kind.sample(patched, seed=1), kind.sample(patched, seed=2)
