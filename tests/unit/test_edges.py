@@ -4,6 +4,9 @@ from concept_attention.concept_core import edges
 from concept_attention.concept_core.edges import follow_edges, spread_by_colour
 from concept_attention.concept_core.resize import grid
 from kornia.filters import guided_blur
+from torch.nn.functional import avg_pool2d, interpolate, pad
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -79,3 +82,63 @@ def test_any_size_within_the_maps_range(size, cell):
     followed = follow_edges(values, torch.rand(*size, 3, generator=GENERATOR), cell)
     assert followed.shape == (3, *size) and followed.isfinite().all()
     assert (followed.amax((1, 2)) <= values.amax((1, 2))).all() and (followed.amin((1, 2)) >= values.amin((1, 2))).all()
+
+
+def by_the_formulas(values, picture, cell):
+    """The whole picture at once in float64, with PyTorch's own solver."""
+    values, picture, (height, width) = values.double(), picture.double(), picture.shape[:2]
+    beyond = [side * cell - pixels for side, pixels in zip(values.shape[1:], (height, width))]
+    pixels = pad(picture.movedim(-1, 0)[None], (0, beyond[1], 0, beyond[0]), mode="replicate")
+    cells = avg_pool2d(pixels, cell)[0]
+    around = torch.stack(edges._neighbours(cells))
+    weights = (-((around - cells).abs() / (0.1 * around.std(0) + 1e-8)).mean(1)).softmax(0)
+    spread = values
+    for _ in range(10):
+        spread = sum(weight * neighbour for weight, neighbour in zip(weights, edges._neighbours(spread)))
+
+    def mean(x):
+        return avg_pool2d(x.flatten(0, -3)[None], 7, 1, 3, count_include_pad=False)[0].reshape(x.shape)
+
+    variance = mean(cells[:, None] * cells) - mean(cells)[:, None] * mean(cells) + 1e-4 * torch.eye(3).double()[..., None, None]
+    covariance = mean(spread[:, None] * cells) - mean(spread)[:, None] * mean(cells)
+    slope = torch.linalg.solve(variance.permute(2, 3, 0, 1), covariance.permute(2, 3, 1, 0)).permute(3, 2, 0, 1)
+    offset = mean(spread) - (slope * mean(cells)).sum(1)
+    slope, offset = (interpolate(mean(x).flatten(0, -3)[None], scale_factor=cell, mode="bilinear")[0] for x in (slope, offset))
+    followed = (slope.unflatten(0, (-1, 3)) * pixels[0]).sum(1) + offset
+    return followed.clamp(values.amin((1, 2), True), values.amax((1, 2), True))[:, :height, :width].float()
+
+
+@pytest.mark.parametrize(("size", "cell"), [((60, 75), 1), ((61, 118), 2), ((95, 83), 3), ((250, 130), 8), ((8, 9), 4)])
+@pytest.mark.parametrize("side", [11, 20, 384])
+def test_tiles_of_any_side_give_what_the_formulas_give_for_the_whole(monkeypatch, side, size, cell):
+    monkeypatch.setattr(edges, "TILE_CELLS", side)
+    values, picture = smooth_noise(2, *grid(size, cell)), smooth_noise(3, *size).movedim(0, -1)
+    picture = (picture + 0.02 * torch.randn(*size, 3, generator=GENERATOR)).clamp(0, 1)
+    torch.testing.assert_close(follow_edges(values, picture, cell), by_the_formulas(values, picture, cell), atol=2e-4, rtol=0)
+
+
+class Numbers(TorchDispatchMode):
+    """Counts the numbers that operations give: all of them, and the most that a single one gives."""
+
+    def __init__(self):
+        super().__init__()
+        self.total = self.most = 0
+
+    def __torch_dispatch__(self, operation, types, arguments=(), named=None):
+        given = operation(*arguments, **(named or {}))
+        if not operation.is_view:
+            counts = [leaf.numel() for leaf in tree_leaves(given) if isinstance(leaf, torch.Tensor)]
+            self.total, self.most = self.total + sum(counts), max(self.most, *counts)
+        return given
+
+
+@pytest.mark.parametrize("cell", [1, 2])
+def test_what_small_cells_take_beside_the_result_is_bounded(monkeypatch, cell):
+    """With cells of a pixel the whole picture at once would give 24 numbers for each: its colours' differences from eight neighbours."""
+    monkeypatch.setattr(edges, "TILE_CELLS", 100)
+    monkeypatch.setattr(edges, "TILE_PIXELS", 200)
+    picture, values = smooth_noise(3, 500, 640).movedim(0, -1), smooth_noise(1, *grid((500, 640), cell))
+    with Numbers() as numbers:
+        follow_edges(values, picture, cell)
+    assert numbers.most <= 500 * 640
+    assert numbers.total <= 1500 * 500 * 640
