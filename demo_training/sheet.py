@@ -1,6 +1,6 @@
 """A contact sheet of what a demo Flux paints: each thing alone, and captions of held-out scenes.
 
-    python demo_training/sheet.py FOLDER/flux.safetensors sheet.png --size 192
+python demo_training/sheet.py FOLDER/flux.safetensors sheet.png --size 192
 """
 
 import argparse
@@ -15,7 +15,7 @@ import torch
 from comfy import latent_formats
 from concept_attention.demo_model.flux import load_flux
 from concept_attention.demo_model.text_encoders import load_flux_clip
-from concept_attention.demo_model.vae import load_vae
+from concept_attention.demo_model.vae import DECODER_FILE, load_vae
 from PIL import Image, ImageDraw
 from scenes import HELD_OUT, caption
 from things import GROUNDS, THINGS, draw_scene
@@ -27,7 +27,7 @@ LABEL = 12
 def main():
     args = parse_args()
     torch.set_num_threads(args.threads)
-    painter = Painter(args.weights, args.cfg, args.steps)
+    painter = Painter(args.weights, args.decoder, args.cfg, args.steps)
     prompts = args.prompts or sheet_prompts(args.size)
     pictures = [(prompt, picture) for prompt in prompts for picture in painter.paint(prompt, args.size, range(args.seeds))]
     sheet(pictures, args.columns).save(args.out)
@@ -37,6 +37,7 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--decoder", type=Path, default=DECODER_FILE)
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--seeds", type=int, default=2, help="pictures of each prompt")
     parser.add_argument("--prompts", nargs="+", help="instead of each thing alone and sixteen held-out captions")
@@ -54,8 +55,9 @@ def sheet_prompts(size):
 
 
 class Painter:
-    def __init__(self, weights, cfg, steps):
-        self.model, self.clip, self.vae = load_flux(weights), load_flux_clip(PROMPT_LENGTH), load_vae(latent_formats.Flux())
+    def __init__(self, weights, decoder, cfg, steps):
+        self.model, self.clip = load_flux(weights), load_flux_clip(PROMPT_LENGTH)
+        self.vae = load_vae(latent_formats.Flux(), decoder)
         self.cfg, self.steps = cfg, steps
 
     @torch.no_grad()

@@ -116,7 +116,8 @@ class Training:
     def take_step(self, scenes, count):
         generator = torch.Generator().manual_seed(self.args.seed * 10**9 + self.step)
         batch = scenes.batch(torch.randint(len(scenes), (count,), generator=generator), generator)
-        sigma = torch.sigmoid(0.4 + 1.5 * torch.randn(count, generator=generator))
+        # A larger picture shows through more noise.
+        sigma = torch.sigmoid(0.4 + math.log(scenes.size / 128) + 1.5 * torch.randn(count, generator=generator))
         noise = torch.randn(batch.latent.shape, generator=generator)
         errors = errors_of(self.model, batch, noise, sigma)
         weights = 1 + (self.args.thing_weight - 1) * batch.share
