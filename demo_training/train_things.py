@@ -1,15 +1,17 @@
 """Train a demo Flux on drawn scenes of things, without the map term: open-ended, and stopped and gone on with at any time.
 
-    nice -n 19 python demo_training/train_things.py FOLDER --stages 128:32:0 192:16:6000
+    nice -n 19 python demo_training/train_things.py FOLDER --stages 128:32:0 192:16:9000
 
 The folder holds the drawn scenes as latents and prompt embeddings, `checkpoint.pt` with all that is needed to go on exactly
 (weights, their running mean, the optimisers' state, the step) and `flux.safetensors` with the running mean. The same command
-goes on from there. The rate is level until `--decay-from` is given, with `--steps` for the step at which it reaches zero.
+goes on from there; SIGTERM ends it with a checkpoint. The rate is level until `--decay-from` is given, with `--steps` for the
+step at which it reaches zero.
 """
 
 import argparse
 import math
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -36,16 +38,17 @@ def main():
     torch.manual_seed(args.seed)
     training = Training(differentiable_flux.new_model(), args)
     training.load()
+    signal.signal(signal.SIGTERM, lambda *_: training.stop())
     print(f"from step {training.step} with {vars(args)}", flush=True)
     scenes = None
-    while training.step < args.steps:
+    while training.step < training.last_step:
         size, batch = stage_at(args.stages, training.step)
         if scenes is None or scenes.size != size:
             scenes, held_out = (SceneSet.get(args.folder, seeds, size, not args.anywhere) for seeds in seed_ranges(args.scenes))
         training.take_step(scenes, batch)
         if training.step % 50 == 0:
             training.say(batch)
-        if training.step % EVERY == 0 or training.step == args.steps:
+        if training.step % EVERY == 0 or training.step == training.last_step:
             training.save()
             training.judge(held_out)
 
@@ -87,7 +90,7 @@ class Training:
     """All that changes from step to step; what happens in a step follows from the seed and the step."""
 
     def __init__(self, model, args):
-        self.model, self.args, self.step = model, args, 0
+        self.model, self.args, self.step, self.last_step = model, args, 0, args.steps
         self.average = {name: p.detach().clone() for name, p in model.state_dict().items()}
         self.optimisers = new_optimisers(model, args.rate)
         self.losses = None
@@ -106,6 +109,9 @@ class Training:
         for optimiser, state in zip(self.optimisers, kept["optimisers"]):
             optimiser.load_state_dict(state)
         self.said = (self.step, time.process_time())
+
+    def stop(self):
+        self.last_step = self.step + 1
 
     def save(self):
         states = [optimiser.state_dict() for optimiser in self.optimisers]

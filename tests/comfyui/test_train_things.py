@@ -1,5 +1,6 @@
 """The training of a demo Flux on things: the stream beside it changes nothing, and an interrupted training goes on exactly."""
 
+import signal
 import sys
 from functools import partial
 
@@ -41,6 +42,13 @@ def test_without_concepts_the_velocity_is_the_same_and_is_comfyui_s_own(model):
     assert torch.allclose(velocity, own, atol=1e-4) and own.std() > 0.01
 
 
+@pytest.fixture(autouse=True)
+def usual_signals():
+    usual = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, usual)
+
+
 def train(monkeypatch, folder, steps):
     monkeypatch.setattr(train_things, "draw_scene", partial(draw_scene, sprite=disc))
     options = f"--scenes 4 --stages 96:2:0 128:1:2 --steps {steps}"
@@ -58,6 +66,18 @@ def test_an_interrupted_training_goes_on_exactly(monkeypatch, tmp_path):
         assert all(torch.equal(tensor, in_parts[kind][name]) for name, tensor in at_once[kind].items())
     assert in_parts["step"] == 3
     assert sorted(path.name for path in (tmp_path / "in parts").glob("[cf]*")) == ["checkpoint.pt", "flux.safetensors"]
+
+
+def test_a_training_that_is_ended_leaves_a_checkpoint(monkeypatch, tmp_path):
+    monkeypatch.setattr(train_things, "HELD_OUT_SCENES", 2)
+
+    def ended_in_the_second_step(stages, step):
+        if step == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return 96, 1
+
+    monkeypatch.setattr(train_things, "stage_at", ended_in_the_second_step)
+    assert train(monkeypatch, tmp_path, 100)["step"] == 2
 
 
 def test_rate_and_stages():
