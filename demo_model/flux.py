@@ -8,6 +8,6 @@ import comfy.utils
 FLUX_FILE = Path(__file__).with_name("flux.safetensors")
 
 
-def load_flux():
+def load_flux(file=FLUX_FILE):
     """A MODEL from ComfyUI's own loader."""
-    return comfy.sd.load_diffusion_model_state_dict(comfy.utils.load_torch_file(str(FLUX_FILE), safe_load=True))
+    return comfy.sd.load_diffusion_model_state_dict(comfy.utils.load_torch_file(str(file), safe_load=True))

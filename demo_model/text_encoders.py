@@ -50,7 +50,7 @@ T5_WIDTH, POOLED_WIDTH = T5_CONFIG["d_model"], CLIP_L_CONFIG["hidden_size"]
 SD3_CONTEXT_WIDTH = SD3_POOLED_WIDTH = SD3_CLIP_L_CONFIG["hidden_size"] + SD3_CLIP_G_CONFIG["hidden_size"]
 
 
-def load_flux_clip():
+def load_flux_clip(prompt_length=PROMPT_LENGTH):
     """A CLIP of ComfyUI's Flux type; its weights follow from their names, the same on every machine."""
     weights = [
         random_weights(comfy.clip_model.CLIPTextModel, CLIP_L_CONFIG),
@@ -60,7 +60,7 @@ def load_flux_clip():
         ClipTarget(FluxTokenizer, flux_clip()),
         state_dict=weights,
         parameters=sum(comfy.utils.calculate_parameters(w) for w in weights),
-        tokenizer_data={"t5xxl_min_length": PROMPT_LENGTH},
+        tokenizer_data={"t5xxl_min_length": prompt_length},
         model_options={"t5xxl_model_config": T5_CONFIG, "clip_l_model_config": CLIP_L_CONFIG},
     )
 

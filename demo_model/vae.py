@@ -74,10 +74,10 @@ def _gather(kernel, channels):
         kernel[place * channels + source, source, 1 + dy, 1 + dx] = 1
 
 
-def load_vae(latent_format):
+def load_vae(latent_format, decoder_file=DECODER_FILE):
     """A VAE from ComfyUI's own loader, whose decoder sees what a diffusion model with that latent format sees."""
     weights = {f"taesd_encoder.{name}": tensor for name, tensor in encoder_weights().items()}
-    for name, tensor in comfy.utils.load_torch_file(str(DECODER_FILE), safe_load=True).items():
+    for name, tensor in comfy.utils.load_torch_file(str(decoder_file), safe_load=True).items():
         weights[f"taesd_decoder.{name}"] = tensor
     weights["vae_scale"], weights["vae_shift"] = torch.tensor(latent_format.scale_factor), torch.tensor(latent_format.shift_factor)
     vae = comfy.sd.VAE(sd=weights)

@@ -19,11 +19,11 @@ class Batch:
     latent: torch.Tensor  # [B, 16, h, w]
     context: torch.Tensor  # [B, tokens, width]
     pooled: torch.Tensor  # [B, width]
-    concept_embeddings: torch.Tensor  # [B, T, width], padded with zeros
-    concept_token_there: torch.Tensor  # [B, T] bool
-    token_share: torch.Tensor  # [B, C, T]; a concept's row averages over its own tokens
-    concept_there: torch.Tensor  # [B, C] bool
-    coverage: torch.Tensor  # [B, C, N] in 0..1
+    concept_embeddings: torch.Tensor | None = None  # [B, T, width], padded with zeros
+    concept_token_there: torch.Tensor | None = None  # [B, T] bool
+    token_share: torch.Tensor | None = None  # [B, C, T]; a concept's row averages over its own tokens
+    concept_there: torch.Tensor | None = None  # [B, C] bool
+    coverage: torch.Tensor | None = None  # [B, C, N] in 0..1
 
 
 class SceneSet:
@@ -67,7 +67,7 @@ class SceneSet:
 
 def things_named(scene, concept):
     """Rows of the scene's coverage that a concept names; none where it is absent."""
-    names = [(t.name, t.shape) for t in scene.things] + [(scene.ground,)]
+    names = [t.words for t in scene.things] + [(scene.ground,)]
     return [i for i, words in enumerate(names) if concept in words]
 
 
@@ -118,9 +118,19 @@ class TextEncoders:
 def _draw(seed, height, width):
     torch.set_num_threads(1)
     scene = draw_scene(seed, height, width)
-    picture = torch.from_numpy(scene.picture).permute(2, 0, 1)[None]
-    latent = torch.nn.functional.conv2d(picture, cosine_basis(), stride=8)[0] - latent_offset()[:, None, None]
-    blocks = scene.coverage.reshape(len(scene.coverage), height // TOKEN, TOKEN, width // TOKEN, TOKEN)
-    coverage = blocks.mean((2, 4)).reshape(len(scene.coverage), -1)
+    latent, coverage = latent_of(scene), token_coverage(scene)
     scene.picture = scene.coverage = None
     return scene, latent.numpy(), coverage
+
+
+def latent_of(scene):
+    """[16, H / 8, W / 8]"""
+    picture = torch.from_numpy(scene.picture).permute(2, 0, 1)[None]
+    return torch.nn.functional.conv2d(picture, cosine_basis(), stride=8)[0] - latent_offset()[:, None, None]
+
+
+def token_coverage(scene):
+    """[things + 1, N]: the share of each image token that a thing covers."""
+    things, height, width = scene.coverage.shape
+    blocks = scene.coverage.reshape(things, height // TOKEN, TOKEN, width // TOKEN, TOKEN)
+    return blocks.mean((2, 4)).reshape(things, -1)

@@ -33,8 +33,8 @@ GUIDANCE = 3.5
 SCORED_BLOCKS = 3
 
 
-def load_clip():
-    return load_flux_clip()
+def load_clip(*prompt_length):
+    return load_flux_clip(*prompt_length)
 
 
 def new_model():
@@ -59,44 +59,59 @@ def load(path):
 
 
 def flow_and_scores(model, latent, sigma, batch):
-    """Velocity like `latent` [B, 16, H, W], and the output-space and cross-attention scores [B, C, N] of the last blocks."""
+    """Velocity like `latent` [B, 16, H, W], and the output-space and cross-attention scores [B, C, N] of the last blocks.
+
+    There are no scores where the batch has no concepts.
+    """
     img, img_ids = model.process_img(latent)
     img = model.img_in(img)
-    txt, concepts = model.txt_in(batch.context), model.txt_in(batch.concept_embeddings)
+    txt = model.txt_in(batch.context)
     time = model.time_in(timestep_embedding(sigma, 256)) + model.guidance_in(timestep_embedding(torch.full_like(sigma, GUIDANCE), 256))
     vec = time + model.vector_in(batch.pooled)
-    concept_vec = time + model.vector_in(torch.zeros_like(batch.pooled))
     txt_ids = torch.zeros(img_ids.shape[0], txt.shape[1], 3)
     rotations = model.pe_embedder(torch.cat((txt_ids, img_ids), 1)[:1])
     heads = model.num_heads
-    # Concept tokens that only pad the batch are keys for nobody.
-    keys = torch.cat((batch.concept_token_there, torch.ones(img.shape[:2], dtype=torch.bool)), 1)[:, None, None]
-    scores, cross_scores = [], []
+    stream = None if batch.concept_embeddings is None else ConceptStream(model, time, batch)
     for block in model.double_blocks:
         img_1, img_2 = block.img_mod(vec)
         txt_1, txt_2 = block.txt_mod(vec)
-        con_1, con_2 = block.txt_mod(concept_vec)
-        iq, ik, iv = qkv(block.img_attn, block.img_norm1(img), img_1, heads)
+        image_query, ik, iv = qkv(block.img_attn, block.img_norm1(img), img_1, heads)
         tq, tk, tv = qkv(block.txt_attn, block.txt_norm1(txt), txt_1, heads)
-        cq, ck, cv = qkv(block.txt_attn, block.txt_norm1(concepts), con_1, heads)
-        cross_scores.append(batch.token_share @ (ck.float() @ iq.float().transpose(2, 3)).mean(1))
-        iq, ik = rotate(iq, rotations[:, :, txt.shape[1] :]), rotate(ik, rotations[:, :, txt.shape[1] :])
+        iq, ik = rotate(image_query, rotations[:, :, txt.shape[1] :]), rotate(ik, rotations[:, :, txt.shape[1] :])
         joint = attention(torch.cat((tq, iq), 2), torch.cat((tk, ik), 2), torch.cat((tv, iv), 2))
-        concept_out = attention(cq, torch.cat((ck, ik), 2), torch.cat((cv, iv), 2), attn_mask=keys)
         txt_out, img_out = join(joint[:, :, : txt.shape[1]]), join(joint[:, :, txt.shape[1] :])
-        concept_out = join(concept_out)
-        token_scores = concept_out.float() @ img_out.float().transpose(1, 2)
-        scores.append(batch.token_share @ token_scores)
+        if stream:
+            stream.pass_block(block, image_query, ik, iv, img_out)
         img = add(img, block.img_attn, block.img_norm2, block.img_mlp, img_out, img_1, img_2)
         txt = add(txt, block.txt_attn, block.txt_norm2, block.txt_mlp, txt_out, txt_1, txt_2)
-        concepts = add(concepts, block.txt_attn, block.txt_norm2, block.txt_mlp, concept_out, con_1, con_2)
     x = torch.cat((txt, img), 1)
     for block in model.single_blocks:
         x = single(block, x, vec, rotations, heads)
     x = model.final_layer(x[:, txt.shape[1] :], vec)
     height, width = latent.shape[2] // 2, latent.shape[3] // 2
     x = x.unflatten(1, (height, width)).unflatten(3, (16, 2, 2)).permute(0, 3, 1, 4, 2, 5)
+    scores, cross_scores = (stream.scores, stream.cross_scores) if stream else ([], [])
     return x.reshape(latent.shape).float(), scores[-SCORED_BLOCKS:], cross_scores[-SCORED_BLOCKS:]
+
+
+class ConceptStream:
+    def __init__(self, model, time, batch):
+        self.concepts = model.txt_in(batch.concept_embeddings)
+        self.vec = time + model.vector_in(torch.zeros_like(batch.pooled))
+        self.heads = model.num_heads
+        self.token_share = batch.token_share
+        # Concept tokens that only pad the batch are keys for nobody.
+        image_tokens = torch.ones(len(batch.coverage), batch.coverage.shape[2], dtype=torch.bool)
+        self.keys = torch.cat((batch.concept_token_there, image_tokens), 1)[:, None, None]
+        self.scores, self.cross_scores = [], []
+
+    def pass_block(self, block, image_query, ik, iv, img_out):
+        first, second = block.txt_mod(self.vec)
+        cq, ck, cv = qkv(block.txt_attn, block.txt_norm1(self.concepts), first, self.heads)
+        self.cross_scores.append(self.token_share @ (ck.float() @ image_query.float().transpose(2, 3)).mean(1))
+        out = join(attention(cq, torch.cat((ck, ik), 2), torch.cat((cv, iv), 2), attn_mask=self.keys))
+        self.scores.append(self.token_share @ (out.float() @ img_out.float().transpose(1, 2)))
+        self.concepts = add(self.concepts, block.txt_attn, block.txt_norm2, block.txt_mlp, out, first, second)
 
 
 def qkv(attn, x, modulation, heads):

@@ -28,6 +28,7 @@ GROUNDS = {  # the colours that each consists of
     "snow": [(0.93, 0.95, 0.99)],
     "brick": [(0.58, 0.29, 0.22), (0.74, 0.70, 0.65)],
 }
+PLACES = {"sky": "in the sky", "forest": "in a forest", "night": "at night"}  # what is not said with "on"
 
 
 def coverage_by_colour(picture, colours, ground):
@@ -52,26 +53,34 @@ class Thing:
     def name(self):
         return f"{self.colour} {self.shape}"
 
+    @property
+    def words(self):
+        return self.shape, self.name
+
 
 @dataclass
 class Scene:
-    things: list[Thing]
+    things: list  # each with the `name` that the caption has and the `words` that name it
     ground: str
     picture: np.ndarray
     coverage: np.ndarray  # [things + 1, H, W]; the last one is the ground
 
     @property
     def caption(self):
-        words = [f"{'an' if t.colour[0] in 'aeiou' else 'a'} {t.name}" for t in self.things]
-        listed = words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
-        return f"{listed} on {self.ground}"
+        return caption([t.name for t in self.things], self.ground)
 
     def area(self, concept):
         """Coverage [H, W] of whatever the words name: "circle", "red circle" or "sand"; zeros where it is absent."""
         if concept == self.ground:
             return self.coverage[-1]
-        rows = [i for i, t in enumerate(self.things) if concept in (t.shape, t.name)]
+        rows = [i for i, t in enumerate(self.things) if concept in t.words]
         return self.coverage[rows].sum(0)
+
+
+def caption(names, ground):
+    words = [f"{'an' if name[0] in 'aeiou' else 'a'} {name}" for name in names]
+    listed = words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+    return f"{listed} {PLACES.get(ground, f'on {ground}')}"
 
 
 def plan_scene(seed, height=256, width=256):
@@ -83,7 +92,7 @@ def plan_scene(seed, height=256, width=256):
 
 def draw_scene(seed, height=256, width=256):
     ground, things, rng = plan_scene(seed, height, width)
-    picture = _texture(ground, rng, height, width)
+    picture = texture(ground, rng, height, width)
     left = np.ones((height, width))
     coverage = []
     for thing in things:
@@ -170,32 +179,32 @@ def _slope(rng, height, width):
     return (np.cos(angle) * x + np.sin(angle) * y) / np.sqrt(2)
 
 
-def _noise(rng, height, width, sigma):
+def noise(rng, height, width, sigma):
     field = gaussian_filter(rng.standard_normal((height, width)), sigma, mode="wrap")
     return field / field.std()
 
 
-def _texture(ground, rng, height, width):
-    tone, tint = _TEXTURES[ground](rng, height, width)
+def texture(ground, rng, height, width):
+    tone, tint = TEXTURES[ground](rng, height, width)
     return np.clip(tint + tone[..., None] * (0.6 + 0.4 * tint), 0, 1)
 
 
 def _grass(rng, height, width):
-    return 0.09 * _noise(rng, height, width, (7, 2)) + 0.03 * _noise(rng, height, width, 16), np.array(GROUNDS["grass"][0])
+    return 0.09 * noise(rng, height, width, (7, 2)) + 0.03 * noise(rng, height, width, 16), np.array(GROUNDS["grass"][0])
 
 
 def _sand(rng, height, width):
-    return 0.035 * _noise(rng, height, width, 2) + 0.03 * _noise(rng, height, width, (4, 20)), np.array(GROUNDS["sand"][0])
+    return 0.035 * noise(rng, height, width, 2) + 0.03 * noise(rng, height, width, (4, 20)), np.array(GROUNDS["sand"][0])
 
 
 def _water(rng, height, width):
     y = np.mgrid[:height, :width][0]
-    waves = np.sin(2 * np.pi * y / rng.uniform(18, 26) + 1.3 * _noise(rng, height, width, (6, 24)))
+    waves = np.sin(2 * np.pi * y / rng.uniform(18, 26) + 1.3 * noise(rng, height, width, (6, 24)))
     return 0.09 * waves, np.array(GROUNDS["water"][0])
 
 
 def _snow(rng, height, width):
-    return 0.035 * _noise(rng, height, width, 12) + 0.012 * _noise(rng, height, width, 2) - 0.04, np.array(GROUNDS["snow"][0])
+    return 0.035 * noise(rng, height, width, 12) + 0.012 * noise(rng, height, width, 2) - 0.04, np.array(GROUNDS["snow"][0])
 
 
 def _brick(rng, height, width):
@@ -207,7 +216,7 @@ def _brick(rng, height, width):
     brick = ((y % rows) >= joint) & ((x % columns) >= joint)
     shade = rng.uniform(-0.06, 0.06, (course.max() + 1, x.max() // columns + 1))[course, x // columns]
     tint = gaussian_filter(np.where(brick[..., None], *GROUNDS["brick"]), (0.7, 0.7, 0))
-    return brick * shade + 0.02 * _noise(rng, height, width, 2), tint
+    return brick * shade + 0.02 * noise(rng, height, width, 2), tint
 
 
-_TEXTURES = {"grass": _grass, "sand": _sand, "water": _water, "snow": _snow, "brick": _brick}
+TEXTURES = {"grass": _grass, "sand": _sand, "water": _water, "snow": _snow, "brick": _brick}

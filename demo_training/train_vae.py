@@ -1,17 +1,19 @@
-"""Train the demo VAE's decoder to undo its cosine encoder on drawn scenes."""
+"""Train the demo VAE's decoder to undo its cosine encoder on drawn scenes: of shapes, or with --things of things."""
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 
 import comfy_path  # noqa: F401
 
 # isort: split
 import numpy as np
+import things
 import torch
 from comfy.taesd.taesd import Decoder
 from concept_attention.demo_model.vae import DECODER_FILE, cosine_basis, latent_offset
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from scenes import draw_scene
 
 CROP = 96
@@ -20,8 +22,11 @@ CROP = 96
 def main():
     args = parse_args()
     torch.manual_seed(0)
-    pictures = torch.from_numpy(np.stack([draw_scene(seed).picture for seed in range(args.scenes)])).permute(0, 3, 1, 2)
+    draw = partial(things.draw_scene, on_grid=False) if args.things else draw_scene
+    pictures = torch.from_numpy(np.stack([draw(seed).picture for seed in range(args.scenes)])).permute(0, 3, 1, 2)
     decoder = new_decoder().to(memory_format=torch.channels_last)
+    if args.resume:
+        decoder.load_state_dict({name: tensor.float() for name, tensor in load_file(args.resume).items()})
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=1e-3, weight_decay=0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, total_steps=args.steps, pct_start=0.05)
     started = time.time()
@@ -48,6 +53,8 @@ def parse_args():
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--scenes", type=int, default=800)
+    parser.add_argument("--things", action="store_true")
+    parser.add_argument("--resume", type=Path, help="weights to go on from")
     parser.add_argument("--out", type=Path, default=DECODER_FILE)
     return parser.parse_args()
 
@@ -70,7 +77,7 @@ def random_crops(pictures, count):
     """`count` crops of CROP² pixels on the grid of 8 x 8 blocks, half of them mirrored."""
     crops = []
     for index in torch.randint(len(pictures), (count,)).tolist():
-        y, x = (torch.randint((256 - CROP) // 8 + 1, (2,)) * 8).tolist()
+        y, x = (torch.randint((pictures.shape[-1] - CROP) // 8 + 1, (2,)) * 8).tolist()
         crop = pictures[index, :, y : y + CROP, x : x + CROP]
         crops.append(crop.flip(-1) if torch.rand(()) < 0.5 else crop)
     return torch.stack(crops)
