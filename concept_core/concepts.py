@@ -88,7 +88,9 @@ class Reader:
         """ValueError if it cannot be read."""
         tokens = self.encoder.tokens(self.clip, name)
         if not tokens:
-            raise ValueError(f"The concept {name!r} holds nothing that the text encoder {self.name} can read: write it anew or leave it out.")
+            raise ValueError(
+                f"The concept {name!r} holds nothing that the text encoder {self.name} can read: write it anew or leave it out."
+            )
         if self.first_only and self.encoder.is_causal:
             tokens = tokens[:1]  # it knows nothing of the others
         same = next((known for known, others in self.tokens.items() if others == tokens), None)

@@ -100,7 +100,8 @@ def main():
     print(f"\npresence: lowest of {len(present)} present {min(present):.3f}, highest of {len(absent)} absent {max(absent):.3f},")
     print(f"area under the ROC curve {area_under_roc(present, absent):.3f}\n")
     for competing, found in alone.items():
-        print(f"one concept alone, {competing}: IoU {np.mean(found):.3f}, lowest {min(found):.3f}, below a half {np.mean(np.array(found) < 0.5):.1%}")
+        below = np.mean(np.array(found) < 0.5)
+        print(f"one concept alone, {competing}: IoU {np.mean(found):.3f}, lowest {min(found):.3f}, below a half {below:.1%}")
 
 
 def parse_args():

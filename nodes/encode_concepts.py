@@ -51,8 +51,8 @@ class EncodeConcepts(io.ComfyNode):
                     default="",
                     optional=True,  # graphs that were saved before it was here run as they are
                     advanced=True,
-                    tooltip="The picture's prompt, if you like. Whatever else it names competes with the concepts, unseen, as the background "
-                    "does. This makes the map of a single concept sharp. Prompt syntax in it is left out.",
+                    tooltip="The picture's prompt, if you like. Whatever else it names competes with the concepts, unseen, as the "
+                    "background does. This makes the map of a single concept sharp. Prompt syntax in it is left out.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
