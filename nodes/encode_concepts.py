@@ -47,7 +47,6 @@ class EncodeConcepts(io.ComfyNode):
                 ),
                 io.String.Input(
                     "prompt",
-                    multiline=True,
                     default="",
                     optional=True,  # graphs that were saved before it was here run as they are
                     advanced=True,
