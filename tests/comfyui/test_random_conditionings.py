@@ -46,7 +46,7 @@ def draw_conditioning(kind, draw, size, batch):
     if draw.random() < 0.3:
         start = draw.choice([0.0, 0.3, 0.7])
         options |= {"start_percent": start, "end_percent": draw.choice([start + 0.2, 1.0])}
-    if draw.random() < 0.25:
+    if draw.random() < (0.1 if kind_of_area in ("latent", "percentage") else 0.3):
         options["default"] = True
     return [[context, options]]
 

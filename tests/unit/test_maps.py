@@ -50,6 +50,13 @@ def test_without_softmax_maps_are_mean_scores():
     assert maps.values[0, 0].eq(1.5).all() and maps.values[0, 1].eq(0).all() and not maps.shares
 
 
+def test_pictures_of_a_batch_that_came_out_alike_have_each_their_own_maps():
+    """Where no conditioning is active in the last step every picture ends as zeros."""
+    scores = torch.stack([constant(0.0, 0.0, batch=1), constant(math.log(3), 0.0, batch=1)], 2).flatten(1, 2)
+    maps = decoded(recording(), run(scores[None], samples=torch.zeros(2, 16, 4, 6)))
+    torch.testing.assert_close(maps.values[:, 0, 0, 0], torch.tensor([0.5, 0.75]))
+
+
 def test_one_concept_is_not_one_everywhere():
     scores = torch.arange(6.0).expand(1, 4, 2, 1, 6)
     maps = decoded(recording(["a"]), run(scores))
