@@ -3,12 +3,16 @@
 Each takes and gives one mask, a numpy array [H, W] float32 in 0..1, and handles grey ones too.
 """
 
+import math
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from scipy import ndimage
 
 CORNERS_CONNECT = np.ones((3, 3), dtype=bool)
 HALF = 0.5  # of a grey mask, what is at least this is within
 CORE = 0.95  # of a part's height
+STRIP, THREADS = 512, 4  # bytes of a row that are worked on at once, so that they stay in a processor's cache; such strips at a time
 
 
 def finish(mask: np.ndarray, min_area: float = 0, fill_holes: bool = False, grow: int = 0, feather: float = 0) -> np.ndarray:
@@ -42,12 +46,50 @@ def grown(mask: np.ndarray, pixels: int) -> np.ndarray:
     """Grown by a disc of that radius, shrunk where it is negative; the picture's border does not shrink a mask."""
     if pixels < 0:
         return 1 - grown(1 - mask, -pixels)
-    result = mask.copy()
-    for dy in range(min(pixels, len(mask) - 1) + 1):
-        row = _running_maximum(mask, _half_width(pixels, dy))
-        np.maximum(result[dy:], row[: len(row) - dy], out=result[dy:])
-        np.maximum(result[: len(row) - dy], row[dy:], out=result[: len(row) - dy])
+    hard = ((mask == 0) | (mask == 1)).all()
+    return _dilated(mask.astype(np.uint8), pixels).astype(mask.dtype) if hard else _dilated(mask, pixels)
+
+
+def _dilated(mask, radius):
+    """The disc is a square, and its rows above and below that and columns beside it: 0.59 of its radius in all, each with its mirror."""
+    half = math.isqrt(radius**2 // 2)
+    result = ndimage.maximum_filter(mask, 2 * half + 1, mode="constant", cval=0)
+    with ThreadPoolExecutor(THREADS) as threads:
+        for turned, source in ((result, mask), (result.T, mask.T)):
+            side = STRIP // mask.itemsize
+            strips = [slice(start, start + side) for start in range(0, turned.shape[1], side)]
+            list(threads.map(lambda strip: _add_rows(turned[:, strip], source, strip.start, radius, half), strips))
     return result
+
+
+def _add_rows(strip, mask, start, radius, half):
+    """To columns of the result from `start` what the disc's rows add that lie above and below its square.
+
+    Two windows whose length is a power of 2 cover a row, and the highest values in those come from windows half as long, so a row takes
+    the same few passes however long it is (Urbach and Wilkinson, 2008).
+    """
+    height, columns = strip.shape
+    reach = min(half, mask.shape[1] - 1)
+    highest, length = _with_zeros_around(mask, start - reach, start + columns + reach), 1
+    if highest.max() <= strip.min():
+        return
+    found, row = np.zeros((2, height, columns), mask.dtype)
+    for dy in range(min(radius, height - 1), half, -1):
+        side = min(math.isqrt(radius**2 - dy**2), reach)
+        while 2 * length <= 2 * side + 1:
+            highest = np.maximum(highest[:, :-length], highest[:, length:])
+            length *= 2
+        left, right = reach - side, reach + side + 1 - length
+        np.maximum(highest[:, left : left + columns], highest[:, right : right + columns], out=row)
+        np.maximum(found[dy:], row[: height - dy], out=found[dy:])
+        np.maximum(found[: height - dy], row[dy:], out=found[: height - dy])
+    np.maximum(strip, found, out=strip)
+
+
+def _with_zeros_around(mask, start, stop):
+    """Columns from start to stop, of which some may lie outside the mask."""
+    inside = np.ascontiguousarray(mask[:, max(0, start) : stop])
+    return np.pad(inside, ((0, 0), (max(0, -start), max(0, stop - mask.shape[1]))))
 
 
 def feathered(mask: np.ndarray, pixels: float) -> np.ndarray:
@@ -77,13 +119,3 @@ def _cores(mask):
     heights[1:] = 0
     np.maximum.at(heights, parts[within], mask[within])
     return mask >= CORE * heights[parts]
-
-
-def _half_width(radius, dy):
-    """Of the disc's row, in pixels: all centres within the radius."""
-    return int(np.sqrt(radius**2 - dy**2))
-
-
-def _running_maximum(mask, half):
-    """The highest of the 2·half + 1 pixels around each along a row."""
-    return ndimage.maximum_filter1d(mask, 2 * half + 1, axis=1, mode="constant", cval=0)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from concept_attention.concept_core import shapes
 from concept_attention.concept_core.shapes import feathered, finish, grown, without_holes, without_small_parts
 from scipy import ndimage
 
@@ -28,9 +29,10 @@ def test_growing_and_shrinking_is_morphology_with_a_disc(mask, radius):
     assert np.array_equal(grown(float_of(mask), -radius), ndimage.binary_erosion(mask, disc(radius), border_value=1))
 
 
-@pytest.mark.parametrize("radius", [1, 4])
-def test_growing_a_grey_mask(radius):
-    grey = np.random.default_rng(5).random((31, 22), np.float32)
+@pytest.mark.parametrize("radius", [1, 2, 3, 4, 12, 40])
+@pytest.mark.parametrize("size", [(31, 22), (9, 300), (300, 9), (1, 50), (50, 1)])
+def test_growing_a_grey_mask(radius, size):
+    grey = np.random.default_rng(5).random(size, np.float32) ** 9
     expected = ndimage.grey_dilation(grey, footprint=disc(radius), mode="constant", cval=0)
     assert np.array_equal(grown(grey, radius), expected)
     expected = ndimage.grey_erosion(grey, footprint=disc(radius), mode="constant", cval=1)
@@ -43,6 +45,31 @@ def test_a_dot_grows_to_a_disc_and_back():
     grown_dot = grown(big, 12)
     assert grown_dot.sum() == disc(12).sum() and grown_dot[20, 32] == 1 and grown_dot[29, 29] == 0
     assert np.array_equal(grown(grown_dot, -12), big)
+
+
+class CountedMaxima:
+    """numpy, with the bytes counted that go through its maximum."""
+
+    read = 0
+
+    def maximum(self, one, other, **named):
+        self.read += one.nbytes
+        return np.maximum(one, other, **named)
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+
+@pytest.mark.parametrize(("height", "most"), [(1.0, 800), (0.9, 2500)])
+def test_the_largest_growth_takes_few_passes(monkeypatch, height, most):
+    """Bytes for each pixel: a disc of 1025 rows in passes of 4 bytes for each row would be 3000 or more; a mask of 0 and 1 takes 1 byte."""
+    mask = np.zeros((1024, 1024), np.float32)
+    mask[500:505, 500:505] = height
+    counted = CountedMaxima()
+    monkeypatch.setattr(shapes, "np", counted)
+    expected = ndimage.distance_transform_edt(mask == 0) <= 512
+    assert np.array_equal(grown(mask, 512), np.float32(height) * expected)
+    assert counted.read <= most * mask.size
 
 
 @pytest.mark.parametrize("mask", RANDOM)
