@@ -58,6 +58,8 @@ def rows():
             "Masks of all, soft": lambda: masks(maps, "*", "soft", image=image),
             "Masks of all, winner": lambda: masks(maps, "*", "winner", image=image),
             "Mask, feathered by 16 pixels": lambda: masks(maps, "concept 0", "soft", image=image, feather=16),
+            "Mask, edges within 4 pixels": lambda: masks(maps, "concept 0", "soft", image=image, edge_radius=4),
+            "Mask, grown by 512 pixels": lambda: masks(maps, "concept 0", "soft", image=image, grow=512),
             "Segmentation": lambda: segment(maps, image),
         }
         for name, work in works.items():
