@@ -1,7 +1,6 @@
 """Names in the top left corner of a picture, in white on a dark plate; drawn into the picture that is given."""
 
 import math
-from bisect import bisect_left
 
 import numpy as np
 import torch
@@ -9,13 +8,11 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 SMALLEST = 9  # pixels; below this letters cannot be read
-MEASURED = 16  # texts, the longest ones; one that is wider all the same is cut
 
 
 def draw_label(picture: Tensor, text: str) -> Tensor:
     """[H, W, 3] in 0..1 with `text`, made smaller and then cut with … to fit the width."""
     height, width = picture.shape[:2]
-    text = _one_line(text, width)
     font = _font_that_fits([text], width, _largest(height, width))
     return _draw(picture, [text], font)
 
@@ -24,8 +21,6 @@ def draw_legend(picture: Tensor, texts: list[str], colours: Tensor) -> Tensor:
     """[H, W, 3] in 0..1 with one line per text, and a patch of its colour [C, 3] before it; what does not fit is cut off below."""
     height, width = picture.shape[:2]
     largest = min(_largest(height, width), height // len(texts) - 2 * _pad_of(SMALLEST))
-    rows = 1 + height // SMALLEST
-    texts, colours = [_one_line(text, width) for text in texts[:rows]], colours[:rows]
     font = _font_that_fits(texts, width - _largest(height, width), largest)
     return _draw(picture, texts, font, colours)
 
@@ -53,26 +48,19 @@ def _largest(height, width):
 
 def _font_that_fits(texts, width, largest):
     """The largest font up to that size in which every text fits, else the smallest."""
-    longest = sorted(texts, key=len)[-MEASURED:]
-
-    def is_too_large(size):
+    for size in range(max(largest, SMALLEST), SMALLEST, -1):
         font = ImageFont.load_default(size)
-        return max(_width(font, text) for text in longest) > width
-
-    sizes = range(SMALLEST + 1, max(largest, SMALLEST) + 1)
-    return ImageFont.load_default(SMALLEST + bisect_left(sizes, True, key=is_too_large))
-
-
-def _one_line(text, width):
-    """What of a text could be seen: no letter is narrower than a pixel."""
-    return " ".join(text[: 2 * width].split())[: width + 1]
+        if max(_width(font, text) for text in texts) <= width:
+            return font
+    return ImageFont.load_default(SMALLEST)
 
 
 def _cut(text, font, width):
     if _width(font, text) <= width:
         return text
-    fits = bisect_left(range(1, len(text)), True, key=lambda length: _width(font, text[:length] + "…") > width)
-    return text[: max(1, fits)] + "…"
+    while len(text) > 1 and _width(font, text + "…") > width:
+        text = text[:-1]
+    return text + "…"
 
 
 def _line_height(font):

@@ -16,8 +16,6 @@ def pictures_for(maps: Maps, image: Tensor | None) -> Tensor | list[None]:
     """
     if image is None:
         return [None] * len(maps.values)
-    if image.ndim != 4 or image.shape[3] not in (1, 3, 4) or 0 in image.shape:
-        raise ValueError(f"image: {list(image.shape)} is no [pictures, height, width, 1, 3 or 4 channels]. Connect a decoded picture.")
     count = len(maps.values)
     if len(image) not in (1, count):
         raise ValueError(f"image: {len(image)} pictures do not fit maps of {count}. Connect the picture decoded from the same samples.")

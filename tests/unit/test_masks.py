@@ -1,16 +1,13 @@
 import logging
-import re
 from dataclasses import replace
 
 import pytest
 import torch
-from concept_attention.concept_core.explorer import pinned_mask
 from concept_attention.concept_core.heatmaps import heatmaps
 from concept_attention.concept_core.maps import Maps
 from concept_attention.concept_core.masks import METHODS, masks
 from concept_attention.concept_core.places import places
 from concept_attention.concept_core.presence import labelled, presence
-from concept_attention.concept_core.segmentation import segment
 from concept_attention.concept_core.selection import select
 from drawn_maps import NAMES, maps, painted, truth
 
@@ -193,13 +190,6 @@ ONE_ALONE = {"values": torch.rand(1, 1, 6, 8), "names": ("one",), "shown": 1, "s
 def test_bad_input(change, choices, message):
     with pytest.raises(ValueError, match=message):
         masks(replace(maps(), **change), **({"concept": "*"} | choices))
-
-
-@pytest.mark.parametrize("shape", [(1, 0, 0, 3), (1, 96, 128, 2), (1, 96, 128, 5), (1, 96, 128, 0), (0, 96, 128, 3), (96, 128, 3)])
-@pytest.mark.parametrize("use", [masks, heatmaps, places, segment, lambda made, image: pinned_mask(made, "left", 0.5, image)])
-def test_what_is_no_picture_is_refused(use, shape):
-    with pytest.raises(ValueError, match=re.escape(f"image: {list(shape)} is no [pictures, height, width, 1, 3 or 4 channels]")):
-        use(maps(), image=torch.rand(shape))
 
 
 def test_a_picture_with_nan_is_refused():
