@@ -30,11 +30,11 @@ def heatmaps(
     image: see pictures_for; the heatmaps take its size. Labels give each concept's name and, of shares, its presence.
     progress is called after each heatmap.
     """
-    values = maps.checked().values[:, : maps.shown].float()
+    values, pictures = maps.checked().values[:, : maps.shown].float(), pictures_for(maps, image)
     size = maps.image_size if image is None else tuple(image.shape[1:3])
     texts = iter(labelled(maps) if labels else [])
     result = torch.empty(len(values), maps.shown, *size, 3)
-    for drawn, value, picture in zip(result, values, pictures_for(maps, image)):
+    for drawn, value, picture in zip(result, values, pictures):
         smooth = upsample(value[None], maps.pixels_per_token, maps.image_size, size)
         for heatmap, shares in zip(drawn, scaled(smooth, scale, maps.shares)[0]):
             colour(shares, colormap, out=heatmap)

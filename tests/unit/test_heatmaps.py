@@ -2,11 +2,13 @@ import logging
 
 import pytest
 import torch
+from concept_attention.concept_core import labels
 from concept_attention.concept_core.colormaps import COLORMAPS, colour
 from concept_attention.concept_core.heatmaps import heatmaps, scaled
-from concept_attention.concept_core.labels import draw_label
+from concept_attention.concept_core.labels import draw_label, draw_legend
 from concept_attention.concept_core.maps import Maps
 from concept_attention.concept_core.resize import upsample
+from PIL import ImageFont
 
 
 def maps(values, names=None, shares=True, shown=None, image_size=None):
@@ -86,6 +88,42 @@ def test_labels_fit(width, height):
     labelled = draw_label(picture.clone(), "a very long concept name indeed")
     assert labelled.shape == picture.shape and labelled.max() > 0.6
     assert torch.equal(labelled[height // 2 :], picture[height // 2 :]) or height < 32
+
+
+def measured(monkeypatch):
+    """The lengths of all texts that are measured from now on."""
+    lengths, width = [], labels._width
+    monkeypatch.setattr(labels, "_width", lambda font, text: lengths.append(len(text)) or width(font, text))
+    return lengths
+
+
+def test_a_long_label_is_measured_no_further_than_it_is_seen(monkeypatch):
+    lengths, picture = measured(monkeypatch), torch.full((1024, 1024, 3), 0.5)
+    draw_label(picture, "word " * 1000)
+    assert picture[:, 900:].max() > 0.9 and max(lengths) < 1000 and len(lengths) < 50
+
+
+def test_of_a_long_legend_only_the_lines_in_sight_are_measured(monkeypatch):
+    lengths, picture = measured(monkeypatch), torch.full((256, 256, 3), 0.5)
+    draw_legend(picture, ["word " * 1000] * 1000, torch.rand(1000, 3))
+    assert max(lengths) < 300 and len(lengths) < 25 * 50
+
+
+@pytest.mark.parametrize(("text", "plain"), [("a\nb", "a b"), ("a\r\n\tb ", "a b"), ("a\u2028b", "a b"), ("漢\n字", "漢 字"), ("\n", "")])
+def test_a_label_of_several_lines_is_drawn_as_one(text, plain):
+    drawn, expected = (draw_label(torch.full((64, 320, 3), 0.5), name) for name in (text, plain))
+    assert torch.equal(drawn, expected)
+
+
+@pytest.mark.parametrize("text", ["i", "a cat", "MWMW" * 9, "a very long concept name indeed, " * 3])
+@pytest.mark.parametrize("width", [40, 200, 512])
+def test_a_label_has_the_largest_font_that_fits_and_the_most_letters(text, width):
+    font = labels._font_that_fits([text], width, 19)
+    sizes = [size for size in range(10, 20) if labels._width(ImageFont.load_default(size), text) <= width]
+    assert font.size == max(sizes, default=9)
+    cut = labels._cut(text, font, width)
+    starts = [text[:count] + "…" for count in range(1, len(text) + 1) if labels._width(font, text[:count] + "…") <= width]
+    assert cut == (text if labels._width(font, text) <= width else starts[-1])
 
 
 def test_colormaps_run_from_dark_to_bright():

@@ -3,11 +3,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from concept_attention.concept_core.explorer import pinned_mask
 from concept_attention.concept_core.heatmaps import heatmaps
 from concept_attention.concept_core.maps import Maps
 from concept_attention.concept_core.masks import METHODS, masks
 from concept_attention.concept_core.places import places
 from concept_attention.concept_core.presence import labelled, presence
+from concept_attention.concept_core.segmentation import segment
 from concept_attention.concept_core.selection import select
 from drawn_maps import NAMES, maps, painted, truth
 
@@ -216,3 +218,41 @@ def test_raw_scores_have_no_presence():
     assert labelled(made) == list(NAMES[:3])
     with pytest.raises(ValueError, match="Raw scores have no presence"):
         presence(made, select(made, "*"))
+
+
+TAKE_AN_IMAGE = {
+    "masks": lambda made, image: masks(made, "left", image=image),
+    "masks, smooth": lambda made, image: masks(made, "left", image=image, edge_radius=0),
+    "heatmaps": heatmaps,
+    "segment": segment,
+    "places": lambda made, image: places(made, "*", image),
+    "pinned mask": lambda made, image: pinned_mask(made, "left", 0.5, image),
+    "nothing pinned": lambda made, image: pinned_mask(made, "", 0.5, image),
+}
+
+
+@pytest.mark.parametrize("take", TAKE_AN_IMAGE.values(), ids=TAKE_AN_IMAGE)
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((1, 96, 128, 0), r"image: a tensor of \[1, 96, 128, 0\] holds no pictures"),
+        ((1, 96, 128, 2), r"image: a tensor of \[1, 96, 128, 2\] holds no pictures, which are \[pictures, height, width, 1, 3 or 4 channels\]"),
+        ((1, 96, 128, 5), "Connect an image as VAE Decode or Load Image gives it"),
+        ((96, 128, 3), "holds no pictures"),
+        ((1, 96, 128), "holds no pictures"),
+        ((), "holds no pictures"),
+        ((1, 1, 96, 128, 3), "holds no pictures"),
+        ((1, 0, 0, 3), "image: 0 x 0 pixels hold nothing. Connect the picture decoded from the same samples"),
+        ((1, 0, 128, 3), "image: 128 x 0 pixels hold nothing"),
+        ((0, 96, 128, 3), "image: 0 pictures do not fit maps of 1"),
+    ],
+)
+def test_what_is_no_picture_is_refused_by_all_that_take_one(take, shape, message):
+    with pytest.raises(ValueError, match=message):
+        take(maps(), torch.rand(shape))
+
+
+@pytest.mark.parametrize("take", TAKE_AN_IMAGE.values(), ids=TAKE_AN_IMAGE)
+@pytest.mark.parametrize("size", [(3, 4), (6, 8), (9, 12)])
+def test_the_smallest_pictures_are_taken(take, size):
+    take(maps(), torch.rand(1, *size, 3))
