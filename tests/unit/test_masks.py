@@ -236,7 +236,7 @@ TAKE_AN_IMAGE = {
     ("shape", "message"),
     [
         ((1, 96, 128, 0), r"image: a tensor of \[1, 96, 128, 0\] holds no pictures"),
-        ((1, 96, 128, 2), r"image: a tensor of \[1, 96, 128, 2\] holds no pictures, which are \[pictures, height, width, 1, 3 or 4 channels\]"),
+        ((1, 96, 128, 2), r"\[1, 96, 128, 2\] holds no pictures, which are \[pictures, height, width, 1, 3 or 4 channels\]"),
         ((1, 96, 128, 5), "Connect an image as VAE Decode or Load Image gives it"),
         ((96, 128, 3), "holds no pictures"),
         ((1, 96, 128), "holds no pictures"),
