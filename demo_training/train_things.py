@@ -4,7 +4,8 @@
 
 The folder holds the drawn scenes as latents and prompt embeddings, `checkpoint.pt` with all that is needed to go on exactly
 (weights, their running mean, the optimisers' state, the step) and `flux.safetensors` with the running mean. The same command
-goes on from there; SIGTERM ends it with a checkpoint. The rate is level until `--decay-from` is given, with `--steps` for the
+goes on from there; SIGTERM ends it with a checkpoint. A new folder may begin with the weights of `unfinished/flux_things.safetensors`,
+the running mean after 9000 steps at 128²: `--weights`. The rate is level until `--decay-from` is given, with `--steps` for the
 step at which it reaches zero.
 """
 
@@ -64,6 +65,7 @@ def parse_args():
     parser.add_argument("--decay-from", type=float, default=math.inf, help="step")
     parser.add_argument("--steps", type=float, default=math.inf)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--weights", type=Path, help="to begin with, where the folder holds no checkpoint yet")
     return parser.parse_args()
 
 
@@ -102,6 +104,7 @@ class Training:
 
     def load(self):
         if not self.file.exists():
+            self.begin()
             return
         kept = torch.load(self.file)
         self.step, self.average = kept["step"], kept["average"]
@@ -109,6 +112,11 @@ class Training:
         for optimiser, state in zip(self.optimisers, kept["optimisers"]):
             optimiser.load_state_dict(state)
         self.said = (self.step, time.process_time())
+
+    def begin(self):
+        if self.args.weights:
+            self.model.load_state_dict(differentiable_flux.load(self.args.weights))
+            self.average = {name: p.detach().clone() for name, p in self.model.state_dict().items()}
 
     def stop(self):
         self.last_step = self.step + 1

@@ -9,6 +9,7 @@ import pytest
 import torch
 import train_things
 from batches import Batch
+from comfy_server import ROOT
 from drawn_things import disc
 from things import draw_scene
 
@@ -49,10 +50,10 @@ def usual_signals():
     signal.signal(signal.SIGTERM, usual)
 
 
-def train(monkeypatch, folder, steps):
+def train(monkeypatch, folder, steps, *more):
     monkeypatch.setattr(train_things, "draw_scene", partial(draw_scene, sprite=disc))
     options = f"--scenes 4 --stages 96:2:0 128:1:2 --steps {steps}"
-    monkeypatch.setattr(sys, "argv", ["train_things.py", str(folder), *options.split()])
+    monkeypatch.setattr(sys, "argv", ["train_things.py", str(folder), *options.split(), *more])
     train_things.main()
     return torch.load(folder / "checkpoint.pt")
 
@@ -66,6 +67,13 @@ def test_an_interrupted_training_goes_on_exactly(monkeypatch, tmp_path):
         assert all(torch.equal(tensor, in_parts[kind][name]) for name, tensor in at_once[kind].items())
     assert in_parts["step"] == 3
     assert sorted(path.name for path in (tmp_path / "in parts").glob("[cf]*")) == ["checkpoint.pt", "flux.safetensors"]
+
+
+def test_a_training_begins_with_weights_that_are_given(monkeypatch, tmp_path):
+    monkeypatch.setattr(train_things, "HELD_OUT_SCENES", 2)
+    given = ROOT / "demo_training" / "unfinished" / "flux_things.safetensors"
+    begun = train(monkeypatch, tmp_path, 1, "--weights", str(given), "--rate", "0")["weights"]
+    assert all(torch.equal(begun[name], weight) for name, weight in differentiable_flux.load(given).items())
 
 
 def test_a_training_that_is_ended_leaves_a_checkpoint(monkeypatch, tmp_path):
