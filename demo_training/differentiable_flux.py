@@ -71,7 +71,7 @@ def flow_and_scores(model, latent, sigma, batch):
     txt_ids = torch.zeros(img_ids.shape[0], txt.shape[1], 3)
     rotations = model.pe_embedder(torch.cat((txt_ids, img_ids), 1)[:1])
     heads = model.num_heads
-    stream = None if batch.concept_embeddings is None else ConceptStream(model, time, batch)
+    stream = None if batch.concept_embeddings is None else ConceptStream(model, time, batch, img.shape[1])
     for block in model.double_blocks:
         img_1, img_2 = block.img_mod(vec)
         txt_1, txt_2 = block.txt_mod(vec)
@@ -95,14 +95,13 @@ def flow_and_scores(model, latent, sigma, batch):
 
 
 class ConceptStream:
-    def __init__(self, model, time, batch):
+    def __init__(self, model, time, batch, image_tokens):
         self.concepts = model.txt_in(batch.concept_embeddings)
         self.vec = time + model.vector_in(torch.zeros_like(batch.pooled))
         self.heads = model.num_heads
         self.token_share = batch.token_share
         # Concept tokens that only pad the batch are keys for nobody.
-        image_tokens = torch.ones(len(batch.coverage), batch.coverage.shape[2], dtype=torch.bool)
-        self.keys = torch.cat((batch.concept_token_there, image_tokens), 1)[:, None, None]
+        self.keys = torch.nn.functional.pad(batch.concept_token_there, (0, image_tokens), value=True)[:, None, None]
         self.scores, self.cross_scores = [], []
 
     def pass_block(self, block, image_query, ik, iv, img_out):
