@@ -50,9 +50,7 @@ class Apply(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, start_percent=None, end_percent=None, keep_vectors=None):
-        return validation.passes(
-            lambda: validation.window(start_percent, end_percent), lambda: validation.blocks(keep_vectors, "keep_vectors")
-        )
+        return validation.passes(lambda: validation.window(start_percent, end_percent), lambda: validation.keep_vectors(keep_vectors))
 
     @classmethod
     def execute(cls, model, concepts, start_percent, end_percent, spaces, keep_vectors="", preview=False):

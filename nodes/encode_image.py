@@ -53,7 +53,7 @@ class EncodeImage(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, keep_vectors=None):
-        return validation.passes(lambda: validation.blocks(keep_vectors, "keep_vectors"))
+        return validation.passes(lambda: validation.keep_vectors(keep_vectors))
 
     @classmethod
     def execute(cls, model, concepts, positive, latent, noise, samples, seed, spaces, as_authors, keep_vectors=""):

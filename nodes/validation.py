@@ -25,9 +25,14 @@ def window(start_percent: float | None, end_percent: float | None):
         check_window(start_percent, end_percent)
 
 
-def blocks(text: str | None, widget: str = "blocks"):
+def blocks(text: str | None):
+    if text is not None:
+        check_blocks(text)
+
+
+def keep_vectors(text: str | None):
     if text and text.strip():
-        check_blocks(text, widget)
+        check_blocks(text, "keep_vectors")
 
 
 def concepts(text: str | None):

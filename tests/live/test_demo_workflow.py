@@ -230,6 +230,7 @@ def test_bad_settings_are_said_where_they_are(live, demo, first_run, class_type,
         ("ConceptAttentionApply", {"start_percent": -0.5}, "start_percent must lie in 0..1"),
         ("ConceptAttentionApply", {"keep_vectors": "5-3"}, 'keep_vectors: "5-3" ends before it starts'),
         ("ConceptAttentionDecode", {"blocks": "abc"}, "Write auto, all, or numbers"),
+        ("ConceptAttentionDecode", {"blocks": ""}, "Write auto, all, or numbers"),
         ("ConceptAttentionDecode", {"start_percent": 0.9, "end_percent": 0.1}, "must be below end_percent"),
     ],
 )
