@@ -267,7 +267,8 @@ def test_one_concept_alone_has_the_mask_of_its_thing(live, demo, prompt):
     assert (expected & found).sum() / (expected | found).sum() > 0.7
 
 
-def test_a_latent_from_elsewhere(live, demo, first_run):
+def test_a_latent_from_elsewhere(live, demo):
+    live.queue(demo)
     changed = copy.deepcopy(demo)
     changed[only(changed, "ConceptAttentionDecode")]["inputs"]["samples"] = [only(changed, "EmptySD3LatentImage"), 0]
     with pytest.raises(WorkflowError, match="do not come from a sampler"):
