@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,6 +18,14 @@ from ..concept_core.segmentation import segment
 from ..demo_model import DEMO_FAMILIES
 
 CASES = ((1024, 4), (2048, 8), (4096, 12))  # side in pixels, concepts
+DEAREST = {  # values that the nodes allow; to be read beside "Mask, one concept, soft", which has the defaults
+    "edge_radius 4": {"method": "soft", "edge_radius": 4},
+    "edge_radius 64": {"method": "soft", "edge_radius": 64},
+    "grown by 512 pixels": {"method": "soft", "grow": 512},
+    "of 0 and 1, grown by 512 pixels": {"method": "winner", "grow": 512},
+    "feathered by 512 pixels": {"method": "soft", "feather": 512.0},
+    "holes filled, small parts dropped": {"method": "soft", "fill_holes": True, "min_area": 0.001},
+}
 STEPS, BLOCKS, TURNS = 20, 4, 5
 
 
@@ -58,9 +67,8 @@ def rows():
             "Masks of all, soft": lambda: masks(maps, "*", "soft", image=image),
             "Masks of all, winner": lambda: masks(maps, "*", "winner", image=image),
             "Mask, feathered by 16 pixels": lambda: masks(maps, "concept 0", "soft", image=image, feather=16),
-            "Mask, edges within 4 pixels": lambda: masks(maps, "concept 0", "soft", image=image, edge_radius=4),
-            "Mask, grown by 512 pixels": lambda: masks(maps, "concept 0", "soft", image=image, grow=512),
             "Segmentation": lambda: segment(maps, image),
+            **{f"Mask, {said}": partial(masks, maps, "concept 0", image=image, **choices) for said, choices in DEAREST.items()},
         }
         for name, work in works.items():
             yield f"{side} x {side}, {number} concepts: {name}", median(work)
