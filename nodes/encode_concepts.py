@@ -1,6 +1,5 @@
 from comfy.utils import ProgressBar
 from comfy_api.latest import io
-from server import PromptServer
 
 from ..concept_core.concepts import GENERIC_WORDS, encode_concepts
 from . import validation
@@ -68,6 +67,8 @@ class EncodeConcepts(io.ComfyNode):
         encoded = encode_concepts(clip, concepts, background, tokens, encoder, prompt, GENERIC_WORDS, progress)
         unseen = encoded.names[encoded.shown :]
         if unseen and cls.hidden.unique_id:
+            from server import PromptServer  # there is one where a queue runs, and cannot be imported everywhere else
+
             PromptServer.instance.send_progress_text(f"Competing unseen: {', '.join(unseen)}", cls.hidden.unique_id)
         return io.NodeOutput(encoded)
 

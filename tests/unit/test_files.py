@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import folder_paths
@@ -30,14 +31,16 @@ def folders(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
+@contextmanager
 def full_disk():
-    """A file takes 4,096 bytes and no more, as a disk does that is full: then an error comes."""
+    """A file takes 4,096 bytes and no more, as a disk does that is full: then an error comes. The tests' own log is a file too."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def save(maps, prefix):
@@ -112,15 +115,15 @@ def test_many_that_save_at_once(folders):
     assert sum(torch.equal(values, MAPS.values) for values in saved) == sum(torch.equal(values, OTHER.values) for values in saved) == 20
 
 
-def test_a_full_disk_leaves_no_half_file(folders, full_disk):
-    with pytest.raises(ValueError, match="The file could not be written .*: make room"):
+def test_a_full_disk_leaves_no_half_file(folders):
+    with pytest.raises(ValueError, match="The file could not be written .*: make room"), full_disk():
         save(MAPS, "maps")
     assert in_folder(folders) == []
 
 
-def test_a_full_disk_leaves_no_half_file_to_the_explorer(folders, full_disk):
+def test_a_full_disk_leaves_no_half_file_to_the_explorer(folders):
     content = os.urandom(10_000)
-    with pytest.raises(OSError):
+    with pytest.raises(OSError), full_disk():
         explorer.saved(content, ".json")
     assert in_folder(folders) == []
 
