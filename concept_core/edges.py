@@ -5,6 +5,7 @@ A map has one value for a patch of 16 x 16 pixels. On a grid of finer cells, val
 function of their colour (fast guided filter: He and Sun, 2015). Tile by tile: cells may be as small as pixels.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
 import torch
@@ -16,7 +17,8 @@ CONTRAST = 0.1  # of a neighbourhood's standard deviation: a difference that cou
 WINDOW = 3  # cells, the guided filter's radius
 EPSILON = 1e-4  # the guided filter's variance of colour that counts as flat
 REACH = ROUNDS + 2 * WINDOW + 1  # cells around a pixel's own that its value depends on
-TILE_CELLS, TILE_PIXELS = 384, 2048  # along a side, the most at once: their numbers stay in a processor's cache
+TILE_CELLS, TILE_PIXELS = 256, 1024  # along a side, the most of a tile: its numbers stay in a processor's cache
+TILES_AT_ONCE = 4
 PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # of three colours
 
 
@@ -27,18 +29,36 @@ def follow_edges(values: Tensor, picture: Tensor, cell: int) -> Tensor:
     """
     result = values.new_empty(len(values), *picture.shape[:2])
     ranges = list(zip(values.amin((1, 2)), values.amax((1, 2))))
-    grid = values.shape[1:]
-    for tile in _tiles(grid, cell):
-        near, seen = _around(tile, REACH, grid), _around(tile, 1, grid)
-        pixels = _pixels(picture, _scaled(near, cell))
-        cells = avg_pool2d(pixels[None], cell)[0]
-        functions = _linear_in_colour(spread_by_colour(_cut(values, near), cells), cells)
-        functions = [_cut(part, _within(seen, near)) for part in functions]
-        pixels = _cut(pixels, _scaled(_within(seen, near), cell))
-        for out, limits, *function in zip(_cut(result, _scaled(tile, cell)), ranges, *functions):
-            value = _cut(_at_pixels(*function, pixels), _scaled(_within(tile, seen), cell))
-            torch.clamp(value[: out.shape[0], : out.shape[1]], *limits, out=out)
+    _beside_one_another(lambda tile: _follow_in_tile(result, values, ranges, picture, cell, tile), _tiles(values.shape[1:], cell))
     return result
+
+
+def _beside_one_another(work, tiles):
+    """Each tile in one thread: threads that share every one of its small operations wait for one another longer than they compute."""
+    inference, threads = torch.is_inference_mode_enabled(), torch.get_num_threads()
+
+    def by_itself(tile):
+        with torch.inference_mode(inference):
+            work(tile)
+
+    try:
+        with ThreadPoolExecutor(min(TILES_AT_ONCE, threads), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(by_itself, tiles))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _follow_in_tile(result, values, ranges, picture, cell, tile):
+    grid = values.shape[1:]
+    near, seen = _around(tile, REACH, grid), _around(tile, 1, grid)
+    pixels = _pixels(picture, _scaled(near, cell))
+    cells = avg_pool2d(pixels[None], cell)[0]
+    functions = _linear_in_colour(spread_by_colour(_cut(values, near), cells), cells)
+    functions = [_cut(part, _within(seen, near)) for part in functions]
+    pixels = _cut(pixels, _scaled(_within(seen, near), cell))
+    for out, limits, *function in zip(_cut(result, _scaled(tile, cell)), ranges, *functions):
+        value = _cut(_at_pixels(*function, pixels), _scaled(_within(tile, seen), cell))
+        torch.clamp(value[: out.shape[0], : out.shape[1]], *limits, out=out)
 
 
 def spread_by_colour(values: Tensor, cells: Tensor) -> Tensor:

@@ -133,12 +133,31 @@ class Numbers(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("cell", [1, 2])
-def test_what_small_cells_take_beside_the_result_is_bounded(monkeypatch, cell):
+def test_small_cells_take_what_a_tile_takes_however_large_the_picture(monkeypatch, cell):
     """With cells of a pixel the whole picture at once would give 24 numbers for each: its colours' differences from eight neighbours."""
-    monkeypatch.setattr(edges, "TILE_CELLS", 100)
-    monkeypatch.setattr(edges, "TILE_PIXELS", 200)
-    picture, values = smooth_noise(3, 500, 640).movedim(0, -1), smooth_noise(1, *grid((500, 640), cell))
-    with Numbers() as numbers:
-        follow_edges(values, picture, cell)
-    assert numbers.most <= 500 * 640
-    assert numbers.total <= 1500 * 500 * 640
+    counted, follow = [], edges._follow_in_tile
+
+    def follow_and_count(*arguments):
+        with Numbers() as numbers:
+            follow(*arguments)
+        counted.append(numbers)
+
+    monkeypatch.setattr(edges, "_follow_in_tile", follow_and_count)
+    follow_edges(smooth_noise(1, *grid((700, 900), cell)), smooth_noise(3, 700, 900).movedim(0, -1), cell)
+    most = max(8 * (edges.TILE_CELLS + 2 * edges.REACH) ** 2, 4 * (cell * (edges.TILE_CELLS + 2)) ** 2)
+    assert len(counted) == {1: 12, 2: 4}[cell] and max(numbers.most for numbers in counted) <= most
+    assert sum(numbers.total for numbers in counted) <= 1100 * 700 * 900 / cell**2 + 60 * 700 * 900
+
+
+def test_tiles_run_in_a_thread_each_and_leave_the_number_of_threads(monkeypatch):
+    """A thread that computes a tile shares no operation with others; inference mode goes with it."""
+    seen, follow, before = [], edges._follow_in_tile, torch.get_num_threads()
+    monkeypatch.setattr(edges, "TILE_CELLS", 20)
+    monkeypatch.setattr(
+        edges, "_follow_in_tile", lambda *them: seen.append((torch.get_num_threads(), torch.is_inference_mode_enabled())) or follow(*them)
+    )
+    values, picture = smooth_noise(2, 50, 60), smooth_noise(3, 50, 60).movedim(0, -1)
+    plain = follow_edges(values, picture, 1)
+    with torch.inference_mode():
+        assert torch.equal(follow_edges(values.clone(), picture.clone(), 1), plain)
+    assert seen == 9 * [(1, False)] + 9 * [(1, True)] and torch.get_num_threads() == before
