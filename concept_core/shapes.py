@@ -12,6 +12,7 @@ from scipy import ndimage
 CORNERS_CONNECT = np.ones((3, 3), dtype=bool)
 HALF = 0.5  # of a grey mask, what is at least this is within
 CORE = 0.95  # of a part's height
+LEVELS = 2**16 - 1  # of a grey mask that is grown
 STRIP, THREADS = 512, 4  # bytes of a row that are worked on at once, so that they stay in a processor's cache; such strips at a time
 
 
@@ -46,8 +47,10 @@ def grown(mask: np.ndarray, pixels: int) -> np.ndarray:
     """Grown by a disc of that radius, shrunk where it is negative; the picture's border does not shrink a mask."""
     if pixels < 0:
         return 1 - grown(1 - mask, -pixels)
-    hard = ((mask == 0) | (mask == 1)).all()
-    return _dilated(mask.astype(np.uint8), pixels).astype(mask.dtype) if hard else _dilated(mask, pixels)
+    if ((mask == 0) | (mask == 1)).all():
+        return _dilated(mask.astype(np.uint8), pixels).astype(mask.dtype)
+    # Half the bytes take half the time; what lies between two of 65,536 levels takes the nearer one.
+    return _dilated((mask * LEVELS + HALF).astype(np.uint16), pixels) / np.float32(LEVELS)
 
 
 def _dilated(mask, radius):

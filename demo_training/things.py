@@ -16,7 +16,7 @@ THINGS = list(EMOJI)
 GROUNDS = [*scenes.GROUNDS, "sky", "forest", "night"]
 TOKEN = 16
 LEAST_VISIBLE = 0.7  # of a thing's own area
-SIDES = {1: (96, 128), 2: (64, 96), 3: (64, 80)}  # of things, by their number, in a picture of 192²
+SIDES = {1: (80, 112), 2: (64, 96), 3: (48, 80)}  # of things, by their number, in a picture of 192²
 SHADOW = 0.35
 
 

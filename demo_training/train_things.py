@@ -43,10 +43,10 @@ def main():
     print(f"from step {training.step} with {vars(args)}", flush=True)
     scenes = None
     while training.step < training.last_step:
-        size, batch = stage_at(args.stages, training.step)
+        size, batch, begun = stage_at(args.stages, training.step)
         if scenes is None or scenes.size != size:
             scenes, held_out = (SceneSet.get(args.folder, seeds, size, not args.anywhere) for seeds in seed_ranges(args.scenes))
-        training.take_step(scenes, batch)
+        training.take_step(scenes, batch, begun)
         if training.step % 50 == 0:
             training.say(batch)
         if training.step % EVERY == 0 or training.step == training.last_step:
@@ -75,7 +75,7 @@ def stage(text):
 
 
 def stage_at(stages, step):
-    return [(size, batch) for size, batch, first_step in stages if first_step <= step][-1]
+    return [entry for entry in stages if entry[2] <= step][-1]
 
 
 def rate_at(step, decay_from, steps):
@@ -127,11 +127,12 @@ class Training:
         replace(self.file, lambda path: torch.save(kept, path))
         replace(self.args.folder / "flux.safetensors", lambda path: differentiable_flux.save(self.average, path))
 
-    def take_step(self, scenes, count):
+    def take_step(self, scenes, count, begun):
+        """`begun`: the step at which pictures of this size began; the running mean begins anew there."""
         generator = torch.Generator().manual_seed(self.args.seed * 10**9 + self.step)
         batch = scenes.batch(torch.randint(len(scenes), (count,), generator=generator), generator)
         # A larger picture shows through more noise.
-        sigma = torch.sigmoid(0.4 + math.log(scenes.size / 128) + 1.5 * torch.randn(count, generator=generator))
+        sigma = torch.sigmoid(0.7 + math.log(scenes.size / 128) + 1.5 * torch.randn(count, generator=generator))
         noise = torch.randn(batch.latent.shape, generator=generator)
         errors = errors_of(self.model, batch, noise, sigma)
         weights = 1 + (self.args.thing_weight - 1) * batch.share
@@ -145,7 +146,8 @@ class Training:
                 group["lr"] = rate
             optimiser.step()
         self.step += 1
-        follow(self.average, self.model, min(0.9995, self.step / (self.step + 20)))
+        at_this_size = self.step - begun
+        follow(self.average, self.model, min(0.9995, at_this_size / (at_this_size + 20)))
         losses = split(errors.detach(), batch.share)
         self.losses = losses if self.losses is None else torch.lerp(self.losses, losses, 0.02)
 

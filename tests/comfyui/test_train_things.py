@@ -82,7 +82,7 @@ def test_a_training_that_is_ended_leaves_a_checkpoint(monkeypatch, tmp_path):
     def ended_in_the_second_step(stages, step):
         if step == 1:
             signal.raise_signal(signal.SIGTERM)
-        return 96, 1
+        return 96, 1, 0
 
     monkeypatch.setattr(train_things, "stage_at", ended_in_the_second_step)
     assert train(monkeypatch, tmp_path, 100)["step"] == 2
@@ -92,4 +92,4 @@ def test_rate_and_stages():
     rates = [train_things.rate_at(step, 1000, 2000) for step in (0, 49, 99, 999, 1000, 1500, 2000)]
     assert rates == [0.01, 0.5, 1, 1, 1, 0.5, 0]
     stages = [(128, 32, 0), (192, 16, 600)]
-    assert [train_things.stage_at(stages, step) for step in (0, 599, 600, 9999)] == [(128, 32), (128, 32), (192, 16), (192, 16)]
+    assert [train_things.stage_at(stages, step) for step in (0, 599, 600, 9999)] == [stages[0], stages[0], stages[1], stages[1]]

@@ -34,9 +34,9 @@ def test_growing_and_shrinking_is_morphology_with_a_disc(mask, radius):
 def test_growing_a_grey_mask(radius, size):
     grey = np.random.default_rng(5).random(size, np.float32) ** 9
     expected = ndimage.grey_dilation(grey, footprint=disc(radius), mode="constant", cval=0)
-    assert np.array_equal(grown(grey, radius), expected)
+    np.testing.assert_allclose(grown(grey, radius), expected, atol=8e-6)  # half of one of 65,536 levels
     expected = ndimage.grey_erosion(grey, footprint=disc(radius), mode="constant", cval=1)
-    np.testing.assert_allclose(grown(grey, -radius), expected, atol=1e-6)
+    np.testing.assert_allclose(grown(grey, -radius), expected, atol=8e-6)
 
 
 def test_a_dot_grows_to_a_disc_and_back():
@@ -60,15 +60,15 @@ class CountedMaxima:
         return getattr(np, name)
 
 
-@pytest.mark.parametrize(("height", "most"), [(1.0, 800), (0.9, 2500)])
+@pytest.mark.parametrize(("height", "most"), [(1.0, 800), (0.9, 1600)])
 def test_the_largest_growth_takes_few_passes(monkeypatch, height, most):
-    """Bytes for each pixel: a disc of 1025 rows in passes of 4 bytes for each row would be 3000 or more; a mask of 0 and 1 takes 1 byte."""
+    """Bytes for each pixel: a disc of 1025 rows in passes of 4 bytes for each row would be 3000 or more; a mask of 0 and 1 takes 1 byte, a grey one 2."""
     mask = np.zeros((1024, 1024), np.float32)
     mask[500:505, 500:505] = height
     counted = CountedMaxima()
     monkeypatch.setattr(shapes, "np", counted)
     expected = ndimage.distance_transform_edt(mask == 0) <= 512
-    assert np.array_equal(grown(mask, 512), np.float32(height) * expected)
+    np.testing.assert_allclose(grown(mask, 512), height * expected, atol=8e-6)
     assert counted.read <= most * mask.size
 
 
