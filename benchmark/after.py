@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
-from ..concept_core.concepts import Concepts
-from ..concept_core.heatmaps import heatmaps
-from ..concept_core.maps import decode
-from ..concept_core.masks import masks
-from ..concept_core.recording import Recording, Run
-from ..concept_core.segmentation import segment
+from ..concept_core.concepts.concepts import Concepts
+from ..concept_core.draw.heatmaps import heatmaps
+from ..concept_core.draw.segmentation import segment
+from ..concept_core.maps.decode import decode
+from ..concept_core.masks.masks import masks
+from ..concept_core.recording.recording import Recording, Run
 from ..demo_model import DEMO_FAMILIES
 
 CASES = ((1024, 4), (2048, 8), (4096, 12))  # side in pixels, concepts

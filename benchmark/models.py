@@ -9,7 +9,7 @@ import comfy.ops
 import comfy.sd
 import torch
 
-from ..concept_core.concepts import Concepts
+from ..concept_core.concepts.concepts import Concepts
 
 
 @dataclass(frozen=True)

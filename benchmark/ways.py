@@ -4,8 +4,9 @@ from contextlib import contextmanager
 
 import torch
 
-from ..concept_core import calls, taps
-from ..concept_core.sampling import record_concepts
+from ..concept_core.record import forward_pass as calls
+from ..concept_core.record import hooks as taps
+from ..concept_core.record.sampler import record_concepts
 
 WAYS = ("nodes", "authors", "probabilities")
 ROWS_AT_ONCE = 1024

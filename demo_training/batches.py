@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from concept_attention.concept_core.concepts import encode_concepts
+from concept_attention.concept_core.families.encode_concepts import encode_concepts
 from concept_attention.demo_model.vae import cosine_basis, latent_offset
 from scenes import COLOURS, GROUNDS, SHAPES, draw_scene
 

@@ -13,11 +13,11 @@ import comfy_path  # noqa: F401
 # isort: split
 import comfy.sample
 import torch
-from concept_attention.concept_core.concepts import encode_concepts
-from concept_attention.concept_core.maps import decode
-from concept_attention.concept_core.resize import upsample
-from concept_attention.concept_core.sampling import record_concepts
-from concept_attention.concept_core.scores import SPACES
+from concept_attention.concept_core.families.encode_concepts import encode_concepts
+from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.maps.resize import upsample
+from concept_attention.concept_core.record.sampler import record_concepts
+from concept_attention.concept_core.recording.scores import SPACES
 from concept_attention.demo_model import DEMO_FAMILIES
 from probe import call_at
 from scenes import HELD_OUT, coverage_by_colour, draw_scene

@@ -14,11 +14,11 @@ from evaluate import SIZES, Demo, concepts_of
 # isort: split
 import numpy as np
 import torch
-from concept_attention.concept_core.concepts import GENERIC_WORDS
-from concept_attention.concept_core.maps import decode
-from concept_attention.concept_core.masks import METHODS, masks
-from concept_attention.concept_core.presence import presence
-from concept_attention.concept_core.selection import select
+from concept_attention.concept_core.concepts.prompt_words import GENERIC_WORDS
+from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.maps.presence import presence
+from concept_attention.concept_core.maps.selection import select
+from concept_attention.concept_core.masks.masks import METHODS, masks
 from concept_attention.demo_model import DEMO_FAMILIES
 from scenes import GROUNDS, HELD_OUT, SHAPES, draw_scene
 from scipy.ndimage import binary_erosion, distance_transform_edt

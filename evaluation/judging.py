@@ -9,12 +9,13 @@ from PIL import Image
 from torch.nn.functional import interpolate
 from torchvision.transforms.functional import gaussian_blur
 
-from ..concept_core.concepts import encode_concepts
-from ..concept_core.encoding import encode_image
-from ..concept_core.maps import Maps, decode
-from ..concept_core.masks import EDGE_RADIUS, at_pixels
-from ..concept_core.presence import presence
-from ..concept_core.selection import select
+from ..concept_core.families.encode_concepts import encode_concepts
+from ..concept_core.maps.decode import decode
+from ..concept_core.maps.maps import Maps
+from ..concept_core.maps.presence import presence
+from ..concept_core.maps.selection import select
+from ..concept_core.masks.masks import EDGE_RADIUS, at_pixels
+from ..concept_core.record.encode_image import encode_image
 from . import metrics
 from .datasets import Sample
 from .presets import Protocol

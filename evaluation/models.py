@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import comfy.sd
 import comfy.utils
 
-from ..concept_core.families import family_of
 from ..concept_core.families.flux import Flux1
+from ..concept_core.families.registry import family_of
 from ..concept_core.families.sd3 import SD3
 from ..demo_model import DEMO_FAMILIES
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..concept_core.heatmaps import heatmaps
-from ..concept_core.labels import draw_label
-from ..concept_core.segmentation import PALETTE
+from ..concept_core.draw.heatmaps import heatmaps
+from ..concept_core.draw.labels import draw_label
+from ..concept_core.draw.segmentation import PALETTE
 from .datasets import VOID, Sample
 
 SIDE = 192

@@ -1,6 +1,7 @@
 from comfy_api.latest import io
 
-from ..concept_core.sampling import record_concepts
+from ..concept_core.draw.preview import strongest_so_far
+from ..concept_core.record.sampler import record_concepts
 from . import validation
 from .sockets import CATEGORY, Concepts, Recording, keep_vectors_input, spaces_input
 
@@ -54,7 +55,8 @@ class Apply(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, concepts, start_percent, end_percent, spaces, keep_vectors="", preview=False):
-        return io.NodeOutput(*record_concepts(model, concepts, start_percent, end_percent, spaces, keep_vectors, preview=preview))
+        draw = strongest_so_far if preview else None
+        return io.NodeOutput(*record_concepts(model, concepts, start_percent, end_percent, spaces, keep_vectors, preview=draw))
 
 
 NODES = [Apply]

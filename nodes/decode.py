@@ -1,7 +1,7 @@
 from comfy_api.latest import io
 
-from ..concept_core.maps import decode
-from ..concept_core.scores import SPACES
+from ..concept_core.maps.decode import decode
+from ..concept_core.recording.scores import SPACES
 from . import validation
 from .sockets import CATEGORY, Maps, Recording
 

@@ -1,7 +1,8 @@
 from comfy.utils import ProgressBar
 from comfy_api.latest import io
 
-from ..concept_core.concepts import GENERIC_WORDS, encode_concepts
+from ..concept_core.concepts.prompt_words import GENERIC_WORDS
+from ..concept_core.families.encode_concepts import encode_concepts
 from . import validation
 from .sockets import CATEGORY, Concepts
 

@@ -1,7 +1,7 @@
 from comfy.utils import ProgressBar
 from comfy_api.latest import io
 
-from ..concept_core.encoding import encode_image
+from ..concept_core.record.encode_image import encode_image
 from . import validation
 from .sockets import CATEGORY, Concepts, Recording, keep_vectors_input, spaces_input
 

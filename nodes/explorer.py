@@ -10,8 +10,8 @@ from comfy.model_management import intermediate_device
 from comfy_api.latest import io
 from PIL import Image
 
-from ..concept_core.explorer import explorable, pinned_mask
-from ..concept_core.pictures import pictures_for
+from ..concept_core.draw.explorer import explorable, pinned_mask
+from ..concept_core.maps.pictures import pictures_for
 from .files import whole_or_none
 from .sockets import CATEGORY, Maps
 

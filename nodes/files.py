@@ -11,7 +11,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ..concept_core.storage import digest_of
+from ..concept_core.storage.files import digest_of
 
 OUTPUT = " [output]"
 HASHED_ALWAYS = 64 << 20  # bytes of a file

@@ -2,8 +2,8 @@ from comfy.model_management import intermediate_device
 from comfy.utils import ProgressBar
 from comfy_api.latest import io
 
-from ..concept_core.colormaps import COLORMAPS
-from ..concept_core.heatmaps import SCALES, heatmaps
+from ..concept_core.draw.colormaps import COLORMAPS
+from ..concept_core.draw.heatmaps import SCALES, heatmaps
 from .sockets import CATEGORY, Maps
 
 

@@ -1,8 +1,8 @@
 from comfy.utils import ProgressBar
 from comfy_api.latest import io, ui
 
-from ..concept_core.places import boxes, places, points, report
-from ..concept_core.selection import select
+from ..concept_core.maps.selection import select
+from ..concept_core.masks.boxes import boxes, places, points, report
 from .sockets import CATEGORY, CONCEPT_TOOLTIP, IMAGE_TOOLTIP, Maps
 
 

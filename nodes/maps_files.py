@@ -1,6 +1,6 @@
 from comfy_api.latest import io, ui
 
-from ..concept_core.storage import load_maps, save_maps
+from ..concept_core.storage.files import load_maps, save_maps
 from .files import fingerprint, is_loadable, listed, new_file, path_of
 from .sockets import CATEGORY, Maps
 

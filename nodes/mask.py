@@ -2,9 +2,9 @@ from comfy.model_management import intermediate_device
 from comfy.utils import ProgressBar
 from comfy_api.latest import io, ui
 
-from ..concept_core.masks import EDGE_RADIUS, METHODS, masks
-from ..concept_core.segmentation import segment
-from ..concept_core.selection import select
+from ..concept_core.draw.segmentation import segment
+from ..concept_core.maps.selection import select
+from ..concept_core.masks.masks import EDGE_RADIUS, METHODS, masks
 from .sockets import CATEGORY, CONCEPT_TOOLTIP, IMAGE_TOOLTIP, Maps
 
 

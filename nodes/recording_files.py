@@ -1,6 +1,6 @@
 from comfy_api.latest import io, ui
 
-from ..concept_core.storage import check_recording, load_recording, save_recording
+from ..concept_core.storage.files import check_recording, load_recording, save_recording
 from .files import fingerprint, is_loadable, listed, new_file, path_of
 from .sockets import CATEGORY, Recording
 

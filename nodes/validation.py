@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from ..concept_core.blocks import check_blocks
-from ..concept_core.names import check_names, parse_concepts
-from ..concept_core.window import check_window
+from ..concept_core.concepts.names import check_names, parse_concepts
+from ..concept_core.recording.blocks import check_blocks
+from ..concept_core.recording.window import check_window
 
 
 def passes(*checks: Callable[[], None]) -> bool | str:

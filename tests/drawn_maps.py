@@ -1,7 +1,7 @@
 """Maps drawn by hand, and a picture to each."""
 
 import torch
-from concept_attention.concept_core.maps import Maps
+from concept_attention.concept_core.maps.maps import Maps
 
 NAMES = ("left", "top", "absent", "rest")
 

@@ -1,9 +1,9 @@
 """A recording made by hand."""
 
 import torch
-from concept_attention.concept_core.concepts import Concepts
-from concept_attention.concept_core.recording import Recording, Run
-from concept_attention.concept_core.scores import CROSS_SHARE
+from concept_attention.concept_core.concepts.concepts import Concepts
+from concept_attention.concept_core.recording.recording import Recording, Run
+from concept_attention.concept_core.recording.scores import CROSS_SHARE
 
 SPACES = ("output", "cross-attention", "value")
 

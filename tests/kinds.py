@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import comfy.sample
 import tiny
 import torch
-from concept_attention.concept_core.concepts import Concepts
-from concept_attention.concept_core.sampling import record_concepts
+from concept_attention.concept_core.concepts.concepts import Concepts
+from concept_attention.concept_core.record.sampler import record_concepts
 from probe import conditioning
 
 SHARE = torch.tensor([[1.0, 0, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0, 1.0]])

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from concept_attention.concept_core.concepts import Concepts
-from concept_attention.concept_core.sampling import record_concepts
+from concept_attention.concept_core.concepts.concepts import Concepts
+from concept_attention.concept_core.record.sampler import record_concepts
 from probe import call_at
 
 SIGMAS = [0.7, 0.2]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from concept_attention.concept_core.storage import load_maps
+from concept_attention.concept_core.storage.files import load_maps
 from PIL import Image
 
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..text_encoders import T5
+from .text_encoders import T5
 
 
 class Flux1:

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from ..text_encoders import CLIP, T5
+from .text_encoders import CLIP, T5
 
 
 class SD3:

@@ -25,7 +25,7 @@ from comfy_extras.nodes_model_advanced import ModelSamplingFlux, ModelSamplingSD
 from comfy_extras.nodes_pag import PerturbedAttentionGuidance
 from comfy_extras.nodes_sd3 import SkipLayerGuidanceSD3
 from comfy_extras.nodes_slg import SkipLayerGuidanceDiT, SkipLayerGuidanceDiTSimple
-from concept_attention.concept_core.maps import decode
+from concept_attention.concept_core.maps.decode import decode
 from probe import call_at
 
 CFG = 3.0

@@ -6,7 +6,7 @@ import torch
 from comfy_extras.nodes_context_windows import ContextWindowsManualNode
 from comfy_extras.nodes_custom_sampler import Guider_Basic, Guider_DualCFG
 from comfy_extras.nodes_perpneg import Guider_PerpNeg
-from concept_attention.concept_core.maps import decode
+from concept_attention.concept_core.maps.decode import decode
 from probe import call_at
 
 SIGMAS = [0.9, 0.3]

@@ -8,9 +8,10 @@ import comfy.samplers
 import pytest
 import torch
 from comfy.model_management import get_torch_device
-from concept_attention.concept_core import calls, transfer
-from concept_attention.concept_core import recording as recording_module
-from concept_attention.concept_core.maps import decode
+from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.record import forward_pass as calls
+from concept_attention.concept_core.recording import host_copy as transfer
+from concept_attention.concept_core.recording import recording as recording_module
 from torch.utils._python_dispatch import TorchDispatchMode
 
 WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero")

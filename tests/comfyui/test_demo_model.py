@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from concept_attention.concept_core.maps import decode
+from concept_attention.concept_core.maps.decode import decode
 from evaluate import HELD_OUT, SIZES, Demo, at_picture_size, concepts_of, judge
 from scenes import coverage_by_colour, draw_scene
 

@@ -1,8 +1,8 @@
 import pytest
 import tiny
 import torch
-from concept_attention.concept_core.concepts import encode_concepts
-from concept_attention.concept_core.sampling import record_concepts
+from concept_attention.concept_core.families.encode_concepts import encode_concepts
+from concept_attention.concept_core.record.sampler import record_concepts
 from concept_attention.demo_model.text_encoders import PROMPT_LENGTH, load_flux_clip, load_sd3_clip
 
 

@@ -5,9 +5,9 @@ import comfy.sample
 import pytest
 import tiny
 import torch
-from concept_attention.concept_core.concepts import encode_concepts
-from concept_attention.concept_core.encoding import encode_image
-from concept_attention.concept_core.maps import decode
+from concept_attention.concept_core.families.encode_concepts import encode_concepts
+from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.record.encode_image import encode_image
 from evaluate import SIZES, Demo, at_picture_size, concepts_of, judge
 from probe import call_at
 from scenes import draw_scene

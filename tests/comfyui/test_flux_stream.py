@@ -9,7 +9,7 @@ import tiny
 import torch
 from comfy.ldm.flux.layers import timestep_embedding as comfy_timestep_embedding
 from concept_attention.concept_core.families.flux import FluxStream, timestep_embedding
-from concept_attention.concept_core.scores import CROSS_SHARE
+from concept_attention.concept_core.recording.scores import CROSS_SHARE
 from oracle import SHARE, softmax_attention
 from probe import conditioning
 

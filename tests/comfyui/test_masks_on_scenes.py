@@ -5,13 +5,13 @@ from collections import defaultdict
 import numpy as np
 import pytest
 import torch
-from concept_attention.concept_core.concepts import GENERIC_WORDS
-from concept_attention.concept_core.maps import decode
-from concept_attention.concept_core.masks import METHODS, masks
-from concept_attention.concept_core.places import places
-from concept_attention.concept_core.presence import presence
-from concept_attention.concept_core.segmentation import segment
-from concept_attention.concept_core.selection import select
+from concept_attention.concept_core.concepts.prompt_words import GENERIC_WORDS
+from concept_attention.concept_core.draw.segmentation import segment
+from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.maps.presence import presence
+from concept_attention.concept_core.maps.selection import select
+from concept_attention.concept_core.masks.boxes import places
+from concept_attention.concept_core.masks.masks import METHODS, masks
 from evaluate import HELD_OUT, SIZES, Demo
 from evaluate_masks import area_under_roc, iou, judge_alone, judge_masks, show
 from scenes import GROUNDS, coverage_by_colour, draw_scene

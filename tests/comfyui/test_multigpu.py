@@ -8,7 +8,7 @@ import comfy.sd
 import comfy.utils
 import pytest
 import torch
-from concept_attention.concept_core.maps import decode
+from concept_attention.concept_core.maps.decode import decode
 
 multigpu = pytest.importorskip("comfy.multigpu", reason="this ComfyUI does not offer it")
 

@@ -4,8 +4,8 @@ import comfy.utils
 import numpy as np
 import pytest
 import torch
-from concept_attention.concept_core.preview import over
-from concept_attention.concept_core.segmentation import colours
+from concept_attention.concept_core.draw.preview import over, strongest_so_far
+from concept_attention.concept_core.draw.segmentation import colours
 from PIL import Image
 
 
@@ -25,7 +25,7 @@ def shown(monkeypatch):
 @pytest.mark.parametrize("batch", [1, 2])
 def test_every_recorded_step_is_shown_and_the_picture_stays(kind, shown, batch):
     options = dict(size=(8, 12), steps=3, batch=batch, cfg=2.0, sampler="heun")
-    patched, recording = kind.record(preview=True)
+    patched, recording = kind.record(preview=strongest_so_far)
     assert torch.equal(kind.sample(patched, **options), kind.sample(**options))
     assert [(value, total) for value, total, _ in shown] == [(1, 3), (2, 3), (3, 3)]
     assert all(picture.size == (12, 8) for _, _, picture in shown)
@@ -36,7 +36,7 @@ def test_nothing_is_shown_unless_it_is_asked_for_or_outside_the_window(kind, sho
     patched, _ = kind.record()
     kind.sample(patched)
     assert not shown
-    patched, _ = kind.record(None, 0.5, 1.0, preview=True)
+    patched, _ = kind.record(None, 0.5, 1.0, preview=strongest_so_far)
     kind.sample(patched, steps=4)
     assert 0 < len(shown) < 4
 

@@ -6,7 +6,7 @@ import comfy.samplers
 import pytest
 import torch
 from comfy.patcher_extension import WrappersMP
-from concept_attention.concept_core.maps import decode
+from concept_attention.concept_core.maps.decode import decode
 from probe import call_at
 
 GRAPHS = 15  # of each model; a few hundred of them found no more

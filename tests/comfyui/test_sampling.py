@@ -7,9 +7,9 @@ import pytest
 import tiny
 import torch
 from comfy_extras import nodes_custom_sampler as custom
-from concept_attention.concept_core import recording as recording_module
-from concept_attention.concept_core.maps import decode
-from concept_attention.concept_core.recording import MAX_OLDER
+from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.recording import recording as recording_module
+from concept_attention.concept_core.recording.recording import MAX_OLDER
 
 SAMPLERS, SCHEDULERS = comfy.samplers.SAMPLER_NAMES, comfy.samplers.SCHEDULER_NAMES
 
@@ -353,7 +353,7 @@ def test_weights_are_used_for_the_picture_first(kind):
 
 
 def test_an_error_in_the_concept_stream_that_is_no_lack_of_memory_is_not_hidden(kind, monkeypatch):
-    from concept_attention.concept_core import taps
+    from concept_attention.concept_core.record import hooks as taps
 
     def fail(*args):
         raise RuntimeError("shapes do not match")

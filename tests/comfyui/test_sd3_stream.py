@@ -6,7 +6,7 @@ import oracle
 import pytest
 import tiny
 import torch
-from concept_attention.concept_core.scores import CROSS_SHARE
+from concept_attention.concept_core.recording.scores import CROSS_SHARE
 from oracle import SHARE, softmax_attention
 from probe import conditioning
 

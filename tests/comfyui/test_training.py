@@ -6,8 +6,8 @@ import pytest
 import tiny
 import torch
 from batches import Batch
-from concept_attention.concept_core.concepts import Concepts
-from concept_attention.concept_core.sampling import record_concepts
+from concept_attention.concept_core.concepts.concepts import Concepts
+from concept_attention.concept_core.record.sampler import record_concepts
 from probe import call_at, conditioning
 
 FAMILIES = {

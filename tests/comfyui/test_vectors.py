@@ -5,10 +5,13 @@ import logging
 
 import pytest
 import torch
-from concept_attention.concept_core import calls, memory, recording, storage
-from concept_attention.concept_core.encoding import encode_image
-from concept_attention.concept_core.maps import decode
-from concept_attention.concept_core.storage import load_recording, save_recording
+from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.record import forward_pass as calls
+from concept_attention.concept_core.record import memory
+from concept_attention.concept_core.record.encode_image import encode_image
+from concept_attention.concept_core.recording import recording
+from concept_attention.concept_core.storage import files as storage
+from concept_attention.concept_core.storage.files import load_recording, save_recording
 from recipes import in_python
 from safetensors import safe_open
 

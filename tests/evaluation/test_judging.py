@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from concept_attention.concept_core.maps import Maps
+from concept_attention.concept_core.maps.maps import Maps
 from concept_attention.evaluation.judging import Judge, cut, prompt_of, resized, resized_labels
 from concept_attention.evaluation.models import Files, depth_of, load
 from concept_attention.evaluation.presets import protocol_named, variants_of

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
-from concept_attention.concept_core import sampling
-from concept_attention.concept_core.concepts import Concepts
-from concept_attention.concept_core.maps import decode
-from concept_attention.concept_core.packing import PackedStep
+from concept_attention.concept_core.concepts.concepts import Concepts
+from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.record import sampler as sampling
+from concept_attention.concept_core.recording.half_precision import PackedStep
 from probe import call_at, conditioning
 from safetensors import safe_open
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from comfy_client import WorkflowError
-from concept_attention.concept_core.storage import load_maps
+from concept_attention.concept_core.storage.files import load_maps
 from prompts import nodes, only, saved, saved_maps, up_to
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from comfy_client import WorkflowError
-from concept_attention.concept_core.presence import presence
-from concept_attention.concept_core.selection import select
+from concept_attention.concept_core.maps.presence import presence
+from concept_attention.concept_core.maps.selection import select
 from prompts import nodes, only, pictures, saved_maps, up_to
 from safetensors.torch import load_file
 from scenes import coverage_by_colour

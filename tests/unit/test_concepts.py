@@ -1,8 +1,8 @@
 import pytest
-from concept_attention.concept_core.blocks import check_blocks, parse_blocks
+from concept_attention.concept_core.concepts.names import check_names, joined, parse_concepts
+from concept_attention.concept_core.concepts.prompt_words import MOST, overlap, phrases
 from concept_attention.concept_core.families.flux import Flux1
-from concept_attention.concept_core.names import check_names, joined, parse_concepts
-from concept_attention.concept_core.prompt_words import MOST, overlap, phrases
+from concept_attention.concept_core.recording.blocks import check_blocks, parse_blocks
 
 
 @pytest.mark.parametrize(

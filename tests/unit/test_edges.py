@@ -1,8 +1,8 @@
 import pytest
 import torch
-from concept_attention.concept_core import edges
-from concept_attention.concept_core.edges import follow_edges, spread_by_colour
-from concept_attention.concept_core.resize import grid
+from concept_attention.concept_core.maps.resize import grid
+from concept_attention.concept_core.masks import edges
+from concept_attention.concept_core.masks.edges import follow_edges, spread_by_colour
 from kornia.filters import guided_blur
 from torch.nn.functional import avg_pool2d, interpolate, pad
 from torch.utils._python_dispatch import TorchDispatchMode

@@ -5,8 +5,8 @@ import logging
 import numpy as np
 import pytest
 import torch
-from concept_attention.concept_core.explorer import explorable, pinned_mask
-from concept_attention.concept_core.masks import masks
+from concept_attention.concept_core.draw.explorer import explorable, pinned_mask
+from concept_attention.concept_core.masks.masks import masks
 from drawn_maps import maps, painted
 
 

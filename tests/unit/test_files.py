@@ -11,8 +11,9 @@ from pathlib import Path
 import folder_paths
 import pytest
 import torch
-from concept_attention.concept_core.maps import Maps, decode
-from concept_attention.concept_core.storage import load_maps, save_maps, save_recording
+from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.maps.maps import Maps
+from concept_attention.concept_core.storage.files import load_maps, save_maps, save_recording
 from concept_attention.nodes import explorer, files
 from concept_attention.nodes.maps_files import LoadMaps, SaveMaps
 from concept_attention.nodes.recording_files import LoadRecording
@@ -204,8 +205,8 @@ from pathlib import Path
 sys.path[:0] = [sys.argv[1]]
 import in_comfyui
 import torch
-from concept_attention.concept_core.maps import decode
-from concept_attention.concept_core.storage import load_maps, load_recording
+from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.storage.files import load_maps, load_recording
 
 maps_file, recording_file = (Path(name) for name in sys.argv[2:4])
 for overwrite in (lambda content: bytes(len(content)), lambda content: content[:100], lambda content: b""):

@@ -2,12 +2,12 @@ import logging
 
 import pytest
 import torch
-from concept_attention.concept_core import labels
-from concept_attention.concept_core.colormaps import COLORMAPS, colour
-from concept_attention.concept_core.heatmaps import heatmaps, scaled
-from concept_attention.concept_core.labels import draw_label, draw_legend
-from concept_attention.concept_core.maps import Maps
-from concept_attention.concept_core.resize import upsample
+from concept_attention.concept_core.draw import labels
+from concept_attention.concept_core.draw.colormaps import COLORMAPS, colour
+from concept_attention.concept_core.draw.heatmaps import heatmaps, scaled
+from concept_attention.concept_core.draw.labels import draw_label, draw_legend
+from concept_attention.concept_core.maps.maps import Maps
+from concept_attention.concept_core.maps.resize import upsample
 from PIL import ImageFont
 
 

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from concept_attention.concept_core.concepts import Concepts
-from concept_attention.concept_core.maps import decode
-from concept_attention.concept_core.recording import MAX_OLDER, NO_ROOM, Recording, Run
-from concept_attention.concept_core.scores import CROSS_SHARE
+from concept_attention.concept_core.concepts.concepts import Concepts
+from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.recording.recording import MAX_OLDER, NO_ROOM, Recording, Run
+from concept_attention.concept_core.recording.scores import CROSS_SHARE
 
 SAMPLES = torch.arange(2 * 16 * 4 * 6.0).reshape(2, 16, 4, 6)  # grid 2 x 3
 
@@ -165,8 +165,8 @@ def test_large_runs_make_room_those_first_that_are_needed_least(monkeypatch, cap
 
 
 def free_ram(monkeypatch, limit, free):
-    monkeypatch.setattr("concept_attention.concept_core.recording.MAX_BYTES", limit)
-    monkeypatch.setattr("concept_attention.concept_core.recording.free_on_host", lambda: free)
+    monkeypatch.setattr("concept_attention.concept_core.recording.recording.MAX_BYTES", limit)
+    monkeypatch.setattr("concept_attention.concept_core.recording.recording.free_on_host", lambda: free)
 
 
 def test_a_single_run_beyond_the_limit_is_kept_and_said(monkeypatch, caplog):

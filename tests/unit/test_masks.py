@@ -3,14 +3,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from concept_attention.concept_core.explorer import pinned_mask
-from concept_attention.concept_core.heatmaps import heatmaps
-from concept_attention.concept_core.maps import Maps
-from concept_attention.concept_core.masks import METHODS, masks
-from concept_attention.concept_core.places import places
-from concept_attention.concept_core.presence import labelled, presence
-from concept_attention.concept_core.segmentation import segment
-from concept_attention.concept_core.selection import select
+from concept_attention.concept_core.draw.explorer import pinned_mask
+from concept_attention.concept_core.draw.heatmaps import heatmaps
+from concept_attention.concept_core.draw.segmentation import segment
+from concept_attention.concept_core.maps.maps import Maps
+from concept_attention.concept_core.maps.presence import labelled, presence
+from concept_attention.concept_core.maps.selection import select
+from concept_attention.concept_core.masks.boxes import places
+from concept_attention.concept_core.masks.masks import METHODS, masks
 from drawn_maps import NAMES, maps, painted, truth
 
 

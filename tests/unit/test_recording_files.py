@@ -6,10 +6,10 @@ import re
 
 import pytest
 import torch
-from concept_attention.concept_core import storage
-from concept_attention.concept_core.maps import decode
-from concept_attention.concept_core.scores import CROSS_SHARE
-from concept_attention.concept_core.storage import RECORDING, check_recording, load_maps, load_recording, save_recording
+from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.recording.scores import CROSS_SHARE
+from concept_attention.concept_core.storage import files as storage
+from concept_attention.concept_core.storage.files import RECORDING, check_recording, load_maps, load_recording, save_recording
 from drawn_recording import SPACES, made
 from recipes import in_python
 from safetensors import safe_open

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from concept_attention.concept_core.scores import CROSS_SHARE, cross_scores, output_scores, value_scores
-from concept_attention.concept_core.taps import attend
+from concept_attention.concept_core.record.hooks import attend
+from concept_attention.concept_core.recording.scores import CROSS_SHARE, cross_scores, output_scores, value_scores
 
 HEADS, WIDTH, TOKENS, IMAGE = 3, 4, 5, 7
 SHARE = torch.tensor([[1.0, 0, 0, 0, 0], [0, 0.5, 0.5, 0, 0], [0, 0, 0, 0.5, 0.5]])

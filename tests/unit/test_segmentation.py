@@ -1,8 +1,8 @@
 import pytest
 import torch
-from concept_attention.concept_core.labels import draw_legend
-from concept_attention.concept_core.maps import Maps
-from concept_attention.concept_core.segmentation import PALETTE, segment
+from concept_attention.concept_core.draw.labels import draw_legend
+from concept_attention.concept_core.draw.segmentation import PALETTE, segment
+from concept_attention.concept_core.maps.maps import Maps
 from drawn_maps import maps, painted, truth
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from concept_attention.concept_core.maps import Maps
-from concept_attention.concept_core.selection import gather, select
+from concept_attention.concept_core.maps.maps import Maps
+from concept_attention.concept_core.maps.selection import gather, select
 
 NAMES = ("dragon", "rock", "c + d", "sky")
 MAPS = Maps(torch.zeros(1, 4, 2, 2), NAMES, 3, True, (32, 32), 16)

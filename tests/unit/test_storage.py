@@ -4,9 +4,9 @@ import struct
 
 import pytest
 import torch
-from concept_attention.concept_core.maps import Maps
-from concept_attention.concept_core.storage import MAPS as FORMAT
-from concept_attention.concept_core.storage import load_maps, save_maps
+from concept_attention.concept_core.maps.maps import Maps
+from concept_attention.concept_core.storage.files import MAPS as FORMAT
+from concept_attention.concept_core.storage.files import load_maps, save_maps
 from safetensors import safe_open
 from safetensors.torch import save_file
 

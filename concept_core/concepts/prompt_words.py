@@ -2,6 +2,8 @@
 
 import re
 
+# What fills a picture around a thing. Chosen on drawn scenes and in no other way: docs/masks.md.
+GENERIC_WORDS = ("sky", "ground", "grass", "water", "sand", "snow", "wall", "brick wall", "floor", "trees")
 MOST = 16  # phrases: what a long prompt names first
 WEIGHTED = r"(?::\s*[-+]?[\d.]+\s*)?\)|\("  # "(word:1.2)"
 BY_NAME = r"<[^>]*>|\bembedding:\S+"  # LoRAs and embeddings

@@ -7,10 +7,10 @@ from comfy.sample import prepare_noise
 from comfy.samplers import CFGGuider, Sampler
 from torch import Tensor
 
-from .concepts import Concepts
-from .families import family_of
-from .recording import ATTENDS_TO, Recording
-from .sampling import record_concepts
+from ..concepts.concepts import Concepts
+from ..families.registry import family_of
+from ..recording.recording import ATTENDS_TO, Recording
+from .sampler import record_concepts
 
 
 @torch.no_grad()

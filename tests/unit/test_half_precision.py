@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from concept_attention.concept_core import recording as recording_module
-from concept_attention.concept_core.packing import Packed, PackedStep
-from concept_attention.concept_core.recording import Run
-from concept_attention.concept_core.scores import CROSS_SHARE
+from concept_attention.concept_core.recording import recording as recording_module
+from concept_attention.concept_core.recording.half_precision import Packed, PackedStep
+from concept_attention.concept_core.recording.recording import Run
+from concept_attention.concept_core.recording.scores import CROSS_SHARE
 
 
 def scores(scale=1.0, concepts=6, blocks=3):

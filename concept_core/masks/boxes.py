@@ -8,11 +8,11 @@ import numpy as np
 from scipy import ndimage
 from torch import Tensor
 
-from .maps import Maps
+from ..maps.maps import Maps
+from ..maps.presence import presence
+from ..maps.selection import select
 from .masks import masks
-from .presence import presence
-from .selection import select
-from .shapes import CORNERS_CONNECT, without_small_parts
+from .morphology import CORNERS_CONNECT, without_small_parts
 
 MIN_AREA = 0.001  # of the picture
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .concepts import Concepts
-from .packing import PackedStep
-from .transfer import Transfer
+from ..concepts.concepts import Concepts
+from .half_precision import PackedStep
+from .host_copy import Transfer
 from .vectors import Vectors, free_on_host
 
 MAX_OLDER = 8

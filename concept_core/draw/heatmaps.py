@@ -6,12 +6,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..maps.maps import Maps
+from ..maps.pictures import pictures_for
+from ..maps.presence import labelled
+from ..maps.resize import upsample
 from .colormaps import colour
 from .labels import draw_label
-from .maps import Maps
-from .pictures import pictures_for
-from .presence import labelled
-from .resize import upsample
 
 SCALES = ("all concepts together", "each concept alone", "absolute")
 

@@ -2,36 +2,15 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .families import family_of_clip
-from .names import check_names, parse_concepts
-from .prompt_words import overlap, phrases
+from ..concepts.concepts import Concepts
+from ..concepts.names import check_names, parse_concepts
+from ..concepts.prompt_words import overlap, phrases
+from .registry import family_of_clip
 from .text_encoders import TextEncoder
-
-# What fills a picture around a thing. Chosen on drawn scenes and in no other way: docs/masks.md.
-GENERIC_WORDS = ("sky", "ground", "grass", "water", "sand", "snow", "wall", "brick wall", "floor", "trees")
-
-
-@dataclass(frozen=True)
-class Concepts:
-    """Named concepts and their text embeddings.
-
-    names: the concepts to show, then those that only compete in the softmax.
-    shown: how many of `names` are to be shown.
-    encoder: "t5" or "clip", the text encoder that the embeddings come from.
-    embeddings: [T, width], the tokens of all concepts one after the other.
-    token_share: [C, T], row c holds 1 / (number of c's tokens) at c's tokens: it averages over them.
-    """
-
-    names: tuple[str, ...]
-    shown: int
-    encoder: str
-    embeddings: Tensor
-    token_share: Tensor
 
 
 def encode_concepts(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..concepts.names import ALL, JOIN, joined, parse_concepts
 from .maps import Maps
-from .names import ALL, JOIN, joined, parse_concepts
 
 
 @dataclass(frozen=True)

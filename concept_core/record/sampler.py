@@ -9,18 +9,18 @@ from comfy.samplers import finalize_default_conds, get_area_and_mult
 from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
-from .blocks import parse_blocks
-from .calls import Call, Step
-from .concepts import Concepts
-from .families import family_of
+from ..concepts.concepts import Concepts
+from ..families.registry import family_of
+from ..recording.blocks import parse_blocks
+from ..recording.recording import ATTENDS_TO, Recording, Run
+from ..recording.scores import SPACES
+from ..recording.vectors import BYTES
+from ..recording.window import check_window
+from .areas import Part, token_grid
+from .forward_pass import Call, Step
+from .hooks import tap_blocks
 from .memory import make_room, spare_the_picture
-from .parts import Part, token_grid
-from .preview import Preview
-from .recording import ATTENDS_TO, Recording, Run
-from .scores import SPACES
-from .taps import tap_blocks
-from .vectors import BYTES
-from .window import check_window
+from .preview import Draw, Preview
 
 KEY = "concept_attention"
 WEIGHED_BY = ("area", "strength", "mask", "mask_strength", "timestep_start", "timestep_end", "default", "uuid")
@@ -35,13 +35,13 @@ def record_concepts(
     keep_vectors: str = "",
     stop_early: bool = False,
     attends_to: tuple[str, ...] = ATTENDS_TO,
-    preview: bool = False,
+    preview: Draw | None = None,
 ):
     """A clone of a ComfyUI MODEL that records `concepts` whenever it samples, and its Recording.
 
     keep_vectors: blocks, as parse_blocks reads them, whose output vectors are kept too; "" for none. stop_early: leave out the
     blocks after the last one that is heard; the model's output is of no use then. attends_to: for the paper's ablation, what
-    the concepts attend to, as in taps.attend. preview: show the strongest concepts while sampling. ValueError for a model
+    the concepts attend to, as in taps.attend. preview: draws what is shown while sampling. ValueError for a model
     family that is not supported, or concepts from a text encoder that does not fit it.
     """
     check_window(start_percent, end_percent)
@@ -81,8 +81,8 @@ def check_fit(concepts, family, network):
 class Recorder:
     """Belongs to one patched model: knows the run that is being sampled and the step that is being predicted, if any."""
 
-    def __init__(self, family, recording: Recording, start_percent: float, end_percent: float, left_out: list, previews: bool):
-        self.family, self.recording, self.left_out, self.previews = family, recording, left_out, previews
+    def __init__(self, family, recording: Recording, start_percent: float, end_percent: float, left_out: list, draw: Draw | None):
+        self.family, self.recording, self.left_out, self.draw = family, recording, left_out, draw
         self.start_percent, self.end_percent = start_percent, end_percent
         self.has_window = start_percent > 0 or end_percent < 1
         self.on_device: dict[torch.device, tuple[Tensor, Tensor]] = {}
@@ -108,8 +108,8 @@ class Recorder:
                     preview.show(run, denoised, step)
 
         try:
-            if self.previews:
-                preview = Preview(self.recording, patcher, len(sigmas) - 1)
+            if self.draw:
+                preview = Preview(self.recording, patcher, len(sigmas) - 1, self.draw)
             if self.recording.kept_blocks:
                 make_room(self.recording, self.bytes_of_vectors(run, sigmas, patcher.get_model_object("diffusion_model")))
             samples = executor(noise, latent_image, sampler, sigmas, denoise_mask, keep_denoised, *args, **kwargs)

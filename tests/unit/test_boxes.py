@@ -2,8 +2,8 @@ import json
 
 import pytest
 import torch
-from concept_attention.concept_core.maps import Maps
-from concept_attention.concept_core.places import boxes, places, points, report
+from concept_attention.concept_core.maps.maps import Maps
+from concept_attention.concept_core.masks.boxes import boxes, places, points, report
 from drawn_maps import maps, painted
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..maps.maps import Maps
+from ..maps.pictures import pictures_for
+from ..maps.presence import labelled
+from ..masks.masks import say_absent, winners
 from .labels import draw_legend
-from .maps import Maps
-from .masks import say_absent, winners
-from .pictures import pictures_for
-from .presence import labelled
 
 # Twenty colours that are easy to tell apart and to name, by S. Trubetskoy; then they repeat.
 PALETTE = (

@@ -8,8 +8,8 @@ import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError, model_validator
 from torch import Tensor
 
-from .recording import ATTENDS_TO
-from .scores import CROSS_SHARE, SPACES
+from ..recording.recording import ATTENDS_TO
+from ..recording.scores import CROSS_SHARE, SPACES
 from .tensor_files import FLOATS, Stored
 
 MAPS, RECORDING = "concept_attention.maps", "concept_attention.recording"

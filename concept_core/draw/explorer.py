@@ -6,14 +6,14 @@ import logging
 import torch
 from torch import Tensor
 
+from ..maps.maps import Maps
+from ..maps.pictures import pictures_for
+from ..maps.presence import presence
+from ..maps.selection import Selection, select
+from ..masks.masks import at_pixels, check_that_concepts_compete
 from .colormaps import COLORMAPS
 from .heatmaps import scaled
-from .maps import Maps
-from .masks import at_pixels, check_that_concepts_compete
-from .pictures import pictures_for
-from .presence import presence
 from .segmentation import PALETTE
-from .selection import Selection, select
 
 LEVELS = 65535  # of a value in 16 bit
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from concept_attention.concept_core.cuts import above_mean, otsu, soft, two_levels
+from concept_attention.concept_core.masks.thresholds import above_mean, otsu, soft, two_levels
 from skimage.filters import threshold_otsu
 
 GENERATOR = torch.Generator().manual_seed(0)

@@ -10,13 +10,13 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .concepts import Concepts
-from .maps import Maps
-from .packing import PackedStep
-from .recording import PACKED_FROM, Recording, Run
+from ..concepts.concepts import Concepts
+from ..maps.maps import Maps
+from ..recording.half_precision import PackedStep
+from ..recording.recording import PACKED_FROM, Recording, Run
+from ..recording.vectors import free_on_host
 from .schemas import MAPS, RECORDING, SCHEDULE, VECTORS, About, AboutMaps, AboutRecording, Unfit
 from .tensor_files import TensorFile, open_tensors
-from .vectors import free_on_host
 
 OF_MAPS = ("names", "shown", "shares", "image_size", "pixels_per_token")
 OF_RUN = ("size", "grid", "image_size", "missed")

@@ -6,15 +6,19 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from . import cuts, shapes
+from ..maps.maps import Maps
+from ..maps.pictures import pictures_for
+from ..maps.presence import ABSENT, presence
+from ..maps.resize import upsample
+from ..maps.selection import gather, select
+from . import morphology, thresholds
 from .edges import follow_edges
-from .maps import Maps
-from .pictures import pictures_for
-from .presence import ABSENT, presence
-from .resize import upsample
-from .selection import gather, select
 
-RELATIVE = {"soft": cuts.soft, "mean": cuts.above_mean, "otsu": cuts.otsu}  # they stretch each map, so an absent concept's too
+RELATIVE = {
+    "soft": thresholds.soft,
+    "mean": thresholds.above_mean,
+    "otsu": thresholds.otsu,
+}  # they stretch each map, so an absent concept's too
 METHODS = ("soft", "threshold", "mean", "otsu", "winner")
 EDGE_RADIUS = 32
 CELLS_PER_RADIUS = 4
@@ -54,7 +58,7 @@ def masks(
     for number, picture in enumerate(pictures_for(maps, image), 1):
         cut = _cut(maps.of_picture(number - 1), selections, method, threshold, picture, edge_radius)
         for selection, mask in zip(selections, cut):
-            result.append(torch.from_numpy(shapes.finish(mask.numpy(), min_area, fill_holes, grow, feather)))
+            result.append(torch.from_numpy(morphology.finish(mask.numpy(), min_area, fill_holes, grow, feather)))
             if not mask.any():
                 say_absent(selection.label, number)
             elif not result[-1].any():

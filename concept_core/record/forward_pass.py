@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ..recording.recording import Recording, Run
+from ..recording.scores import cross_scores, output_scores, value_scores
+from ..recording.vectors import Vectors, free_on_host, in_16_bit
+from .areas import average, is_whole
 from .memory import spare_the_picture
-from .parts import average, is_whole
-from .recording import Recording, Run
-from .scores import cross_scores, output_scores, value_scores
-from .vectors import Vectors, free_on_host, in_16_bit
 
 
 @dataclass

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from concept_attention.concept_core import shapes
-from concept_attention.concept_core.shapes import feathered, finish, grown, without_holes, without_small_parts
+from concept_attention.concept_core.masks import morphology as shapes
+from concept_attention.concept_core.masks.morphology import feathered, finish, grown, without_holes, without_small_parts
 from scipy import ndimage
 
 RANDOM = [np.random.default_rng(seed).random((40, 57)) < share for seed, share in ((0, 0.02), (1, 0.3), (2, 0.7), (3, 0.97))]
@@ -62,7 +62,8 @@ class CountedMaxima:
 
 @pytest.mark.parametrize(("height", "most"), [(1.0, 800), (0.9, 1600)])
 def test_the_largest_growth_takes_few_passes(monkeypatch, height, most):
-    """Bytes for each pixel: a disc of 1025 rows in passes of 4 bytes for each row would be 3000 or more; a mask of 0 and 1 takes 1 byte, a grey one 2."""
+    """Bytes for each pixel: a disc of 1025 rows in passes of 4 bytes for each row would be 3000 or more. A mask of 0 and 1 takes 1 byte,
+    a grey one 2."""
     mask = np.zeros((1024, 1024), np.float32)
     mask[500:505, 500:505] = height
     counted = CountedMaxima()

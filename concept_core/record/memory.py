@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import torch
 from comfy.model_management import discard_cuda_async_error
 
-from .recording import MADE_ROOM, Recording, Run
-from .vectors import free_on_host
+from ..recording.recording import MADE_ROOM, Recording, Run
+from ..recording.vectors import free_on_host
 
 
 @contextmanager

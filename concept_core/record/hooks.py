@@ -7,7 +7,7 @@ replacement or an attention override that is already there is called as before.
 import torch
 from torch import Tensor
 
-from .recording import ATTENDS_TO
+from ..recording.recording import ATTENDS_TO
 
 OVERRIDE = "optimized_attention_override"
 

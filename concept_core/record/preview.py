@@ -1,0 +1,32 @@
+"""While a model samples: shows each step's maps in the node that samples."""
+
+from collections.abc import Callable
+
+from comfy.utils import ProgressBar
+from latent_preview import Latent2RGBPreviewer
+from PIL import Image
+from torch import Tensor
+
+from ..recording.recording import Recording, Run
+
+LARGEST = 512  # side in pixels
+Draw = Callable[[Image.Image, Recording, Run], Image.Image]  # of a step's picture, one in which the maps are to be seen too
+
+
+class Preview:
+    """Over ComfyUI's cheapest preview; nothing for a model that has none."""
+
+    def __init__(self, recording: Recording, patcher, steps: int, draw: Draw):
+        self.recording, self.draw = recording, draw
+        self.progress, self.heard = ProgressBar(steps), 0
+        form = patcher.model.latent_format
+        self.previewer = form.latent_rgb_factors and Latent2RGBPreviewer(form.latent_rgb_factors, form.latent_rgb_factors_bias)
+
+    def show(self, run: Run, denoised: Tensor, step: int):
+        """denoised: [B, channels, h, w], of which the first is shown."""
+        if run.given_up or run.heard == self.heard or self.previewer is None:
+            return
+        self.heard = run.heard
+        run.land(wait=True)
+        drawn = self.draw(self.previewer.decode_latent_to_preview(denoised[:1]), self.recording, run)
+        self.progress.update_absolute(step + 1, preview=("JPEG", drawn, LARGEST))
