@@ -14,6 +14,7 @@ from ..concept_core.draw.heatmaps import heatmaps
 from ..concept_core.draw.segmentation import segment
 from ..concept_core.maps.decode import decode
 from ..concept_core.masks.masks import masks
+from ..concept_core.record.receiver import Receiver
 from ..concept_core.recording.recording import Recording, Run
 from ..demo_model import DEMO_FAMILIES
 
@@ -36,9 +37,10 @@ def recorded(side: int, number: int, steps: int = STEPS, blocks: int = BLOCKS):
     scores = torch.nn.functional.avg_pool2d(torch.randn(blocks, number, tokens, tokens, generator=generator), 9, 1, 4) * 20
     samples = torch.randn(1, 16, side // 8, side // 8, generator=generator)
     run = Run(1, (side // 8, side // 8), (tokens, tokens), (side, side), lambda percent: 1 - percent, latents=[samples])
+    receiver = Receiver(run)
     for step in range(steps):
-        run.add(torch.tensor(1 - step / steps), {"output": scores.flatten(2)[:, None] + step / 100})
-    run.settle()
+        receiver.add(torch.tensor(1 - step / steps), {"output": scores.flatten(2)[:, None] + step / 100})
+    receiver.settle()
     names = tuple(f"concept {n}" for n in range(number))
     concepts = Concepts(names, number, "t5", torch.zeros(number, 1), torch.eye(number))
     return Recording(concepts, ("output",), blocks, range(blocks), 16, [run]), samples
@@ -48,7 +50,7 @@ def kept(steps: int = 28, blocks: int = 19, number: int = 8, side: int = 1024) -
     """What a recording of that size takes."""
     recording, _ = recorded(side, number, steps, blocks)
     size = f"{steps} steps x {blocks} blocks x {number} concepts x {(side // 16) ** 2} tokens"
-    return f"A recording of {size} keeps {recording.runs[0].bytes / 1e6:.1f} MB, its latent among it."
+    return f"A recording of {size} keeps {recording.runs[0].nbytes / 1e6:.1f} MB, its latent among it."
 
 
 @torch.no_grad()

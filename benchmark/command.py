@@ -65,7 +65,7 @@ def measure(model, size, knobs, steps, pairs) -> Cost:
             runs.clear()
 
         def held():
-            return sum(tensor.nbytes for tensor in kept) + sum(run.bytes for run in runs)
+            return sum(tensor.nbytes for tensor in kept) + sum(run.nbytes for run in runs)
 
         return compare(sampling, model, patched, held, let_go, pairs)
 

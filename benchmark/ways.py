@@ -4,8 +4,7 @@ from contextlib import contextmanager
 
 import torch
 
-from ..concept_core.record import forward_pass as calls
-from ..concept_core.record import hooks as taps
+from ..concept_core.families import joint
 from ..concept_core.record.sampler import record_concepts
 
 WAYS = ("nodes", "authors", "probabilities")
@@ -18,19 +17,17 @@ def model_of(way: str, model, concepts, prompt_tokens: int, kept: list, **choice
     if way == "probabilities":
         yield with_probabilities(model, prompt_tokens, kept), None
         return
-    patched, recording = record_concepts(model, concepts, **choices)
     if way == "nodes":
-        yield patched, recording
+        yield record_concepts(model, concepts, **choices)
         return
-    attend, record = taps.attend, calls.Call.record
-    taps.attend, calls.Call.record = attend_with_every_row, keeping_vectors(record, kept)
+    attend, joint.attend = joint.attend, attend_with_every_row
     try:
-        yield patched, recording
+        yield record_concepts(model, concepts, **choices, observe=lambda scores, *vectors: keep_vectors(vectors, kept))
     finally:
-        taps.attend, calls.Call.record = attend, record
+        joint.attend = attend
 
 
-def attend_with_every_row(concept_q, concept_k, concept_v, image_k, image_v, attends_to=taps.ATTENDS_TO):
+def attend_with_every_row(concept_q, concept_k, concept_v, image_k, image_v, attends_to=joint.ATTENDS_TO):
     """As the authors' code: image rows attend to concepts and image as well, and only the concepts' rows are used.
 
     The image's keys stand in for its queries, which are of the same size.
@@ -40,17 +37,12 @@ def attend_with_every_row(concept_q, concept_k, concept_v, image_k, image_v, att
     return out[:, :, : concept_q.shape[2]].transpose(1, 2).flatten(2)
 
 
-def keeping_vectors(record, kept):
+def keep_vectors(vectors, kept: list):
     """As the authors' code: output vectors and queries of concepts and image go to the host in every block and step.
 
-    Keys and values stand in for the queries, which are of the same size.
+    A second copy stands in for the queries, which are of the same size.
     """
-
-    def record_and_keep(call, attended, image_out, concept_k, image_q, concept_v, image_v):
-        kept.extend(x.detach().cpu().clone() for x in (attended, image_out, concept_k, image_v))
-        record(call, attended, image_out, concept_k, image_q, concept_v, image_v)
-
-    return record_and_keep
+    kept.extend(vector.detach().cpu().clone() for vector in (*vectors, *vectors))
 
 
 def with_probabilities(model, prompt_tokens: int, kept: list):
@@ -59,7 +51,7 @@ def with_probabilities(model, prompt_tokens: int, kept: list):
 
     def attention(function, q, k, v, heads, *args, **kwargs):
         if not kwargs.get("skip_reshape"):
-            q, k, v = (taps.split_heads(x, heads) for x in (q, k, v))
+            q, k, v = (joint.split_heads(x, heads) for x in (q, k, v))
         rows, means = [], []
         for part in q.split(ROWS_AT_ONCE, 2):
             probabilities = (part @ k.transpose(2, 3) / part.shape[-1] ** 0.5).softmax(-1)
@@ -70,5 +62,5 @@ def with_probabilities(model, prompt_tokens: int, kept: list):
 
     model.model_options = {**model.model_options}
     options = model.model_options["transformer_options"] = {**model.model_options.get("transformer_options", {})}
-    options[taps.OVERRIDE] = attention
+    options[joint.OVERRIDE] = attention
     return model

@@ -21,7 +21,7 @@ class Batch:
     pooled: torch.Tensor  # [B, width]
     concept_embeddings: torch.Tensor | None = None  # [B, T, width], padded with zeros
     concept_token_there: torch.Tensor | None = None  # [B, T] bool
-    token_share: torch.Tensor | None = None  # [B, C, T]; a concept's row averages over its own tokens
+    token_weights: torch.Tensor | None = None  # [B, C, T]; a concept's row averages over its own tokens
     concept_there: torch.Tensor | None = None  # [B, C] bool
     coverage: torch.Tensor | None = None  # [B, C, N] in 0..1
 
@@ -52,17 +52,17 @@ class SceneSet:
         scene, coverage = self.scenes[row], self.coverage[row]
         wanted = concept_list(scene, rng)
         embeddings = torch.zeros(MAX_CONCEPT_TOKENS, text_encoders.concept("sand").shape[1])
-        token_share = torch.zeros(MAX_CONCEPTS, MAX_CONCEPT_TOKENS)
+        token_weights = torch.zeros(MAX_CONCEPTS, MAX_CONCEPT_TOKENS)
         areas = torch.zeros(MAX_CONCEPTS, coverage.shape[1])
         used = 0
         for i, concept in enumerate(wanted):
             tokens = text_encoders.concept(concept)
             embeddings[used : used + len(tokens)] = tokens
-            token_share[i, used : used + len(tokens)] = 1 / len(tokens)
+            token_weights[i, used : used + len(tokens)] = 1 / len(tokens)
             areas[i] = torch.from_numpy(coverage[things_named(scene, concept)].sum(0))
             used += len(tokens)
         there = torch.arange(MAX_CONCEPT_TOKENS) < used
-        return embeddings, there, token_share, torch.arange(MAX_CONCEPTS) < len(wanted), areas
+        return embeddings, there, token_weights, torch.arange(MAX_CONCEPTS) < len(wanted), areas
 
 
 def things_named(scene, concept):

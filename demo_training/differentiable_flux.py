@@ -99,7 +99,7 @@ class ConceptStream:
         self.concepts = model.txt_in(batch.concept_embeddings)
         self.vec = time + model.vector_in(torch.zeros_like(batch.pooled))
         self.heads = model.num_heads
-        self.token_share = batch.token_share
+        self.token_weights = batch.token_weights
         # Concept tokens that only pad the batch are keys for nobody.
         self.keys = torch.nn.functional.pad(batch.concept_token_there, (0, image_tokens), value=True)[:, None, None]
         self.scores, self.cross_scores = [], []
@@ -107,9 +107,9 @@ class ConceptStream:
     def pass_block(self, block, image_query, ik, iv, img_out):
         first, second = block.txt_mod(self.vec)
         cq, ck, cv = qkv(block.txt_attn, block.txt_norm1(self.concepts), first, self.heads)
-        self.cross_scores.append(self.token_share @ (ck.float() @ image_query.float().transpose(2, 3)).mean(1))
+        self.cross_scores.append(self.token_weights @ (ck.float() @ image_query.float().transpose(2, 3)).mean(1))
         out = join(attention(cq, torch.cat((ck, ik), 2), torch.cat((cv, iv), 2), attn_mask=self.keys))
-        self.scores.append(self.token_share @ (out.float() @ img_out.float().transpose(1, 2)))
+        self.scores.append(self.token_weights @ (out.float() @ img_out.float().transpose(1, 2)))
         self.concepts = add(self.concepts, block.txt_attn, block.txt_norm2, block.txt_mlp, out, first, second)
 
 

@@ -43,7 +43,7 @@ class Judge:
                 recorded[key] = self.record(sample, protocol)
             recording, latent, picture, words = recorded[key]
             choices = (protocol.space, protocol.blocks, 0.0, 1.0, protocol.softmax, protocol.temperature)
-            maps = decode(recording, latent, *choices).checked()
+            maps = decode(recording, latent, *choices)
             labels = resized_labels(sample.labels, protocol.labels)
             scores, predicted = cut(maps, words, picture, labels.shape, protocol)
             counts = metrics.count(labels, predicted, len(self.data.classes))
@@ -60,7 +60,7 @@ class Judge:
         words = [(word, label) for label, word in sample.names.items()] + self.absent(sample, protocol)
         concepts = "\n".join(word for word, _ in words)
         encoded = encode_concepts(self.clip, concepts, "\n".join(protocol.background), protocol.tokens, protocol.encoder)
-        if encoded.names[: encoded.shown] != tuple(word for word, _ in words):
+        if encoded.names[: encoded.num_shown] != tuple(word for word, _ in words):
             raise ValueError(f"Picture {sample.id}: {', '.join(word for word, _ in words)} should be different words without commas.")
         prompt = prompt_of(sample, protocol.prompt)
         positive = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(prompt))
@@ -135,5 +135,5 @@ def precisions(labels, scores, words, sample: Sample, formula: str) -> dict[int,
 
 def presences(maps: Maps, words, sample: Sample) -> list[tuple[str, bool, float]]:
     """(word, whether it is in the picture, its presence) of all that is shown; nothing of raw scores."""
-    there = presence(maps, select(maps, "*"))[0].tolist() if maps.shares else []
+    there = presence(maps, select(maps, "*"))[0].tolist() if maps.softmaxed else []
     return [(word, word in sample.names.values(), share) for (word, _), share in zip(words, there)]

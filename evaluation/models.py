@@ -41,11 +41,11 @@ def load(files: Files):
     for part, loaded in (("unet", model), ("clip", clip), ("vae", vae)):
         if loaded is None:
             raise ValueError(f"There is no {part} in {files.checkpoint or 'what was given'}: add --{part}.")
-    if family_of(model) is not FAMILIES[files.family]:
+    if type(family_of(model)) is not FAMILIES[files.family]:
         raise ValueError(f"The model is of {family_of(model).name}: give its --family.")
     return model, clip, vae
 
 
 def depth_of(model) -> int:
     """How many blocks have a concept output."""
-    return family_of(model).depth(model.get_model_object("diffusion_model"))
+    return family_of(model).depth

@@ -54,9 +54,9 @@ class Apply(io.ComfyNode):
         return validation.passes(lambda: validation.window(start_percent, end_percent), lambda: validation.keep_vectors(keep_vectors))
 
     @classmethod
-    def execute(cls, model, concepts, start_percent, end_percent, spaces, keep_vectors="", preview=False):
+    def execute(cls, model, concepts, preview=False, **options):
         draw = strongest_so_far if preview else None
-        return io.NodeOutput(*record_concepts(model, concepts, start_percent, end_percent, spaces, keep_vectors, preview=draw))
+        return io.NodeOutput(*record_concepts(model, concepts, **options, preview=draw))
 
 
 NODES = [Apply]

@@ -73,9 +73,8 @@ class Decode(io.ComfyNode):
         return validation.passes(lambda: validation.blocks(blocks), lambda: validation.window(start_percent, end_percent))
 
     @classmethod
-    def execute(cls, recording, samples, space, blocks, start_percent, end_percent, softmax, temperature):
-        maps = decode(recording, samples["samples"], space, blocks, start_percent, end_percent, softmax, temperature)
-        return io.NodeOutput(maps)
+    def execute(cls, recording, samples, **options):
+        return io.NodeOutput(decode(recording, samples["samples"], **options))
 
 
 NODES = [Decode]

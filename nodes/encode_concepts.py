@@ -63,10 +63,9 @@ class EncodeConcepts(io.ComfyNode):
         return validation.passes(lambda: validation.concepts(concepts))
 
     @classmethod
-    def execute(cls, clip, concepts, background, tokens, encoder, prompt=""):
-        progress = ProgressBar(1).update_absolute
-        encoded = encode_concepts(clip, concepts, background, tokens, encoder, prompt, GENERIC_WORDS, progress)
-        unseen = encoded.names[encoded.shown :]
+    def execute(cls, clip, concepts, **options):
+        encoded = encode_concepts(clip, concepts, **options, generic=GENERIC_WORDS, progress=ProgressBar(1).update_absolute)
+        unseen = encoded.names[encoded.num_shown :]
         if unseen and cls.hidden.unique_id:
             from server import PromptServer  # there is one where a queue runs, and cannot be imported everywhere else
 

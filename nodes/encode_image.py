@@ -56,10 +56,10 @@ class EncodeImage(io.ComfyNode):
         return validation.passes(lambda: validation.keep_vectors(keep_vectors))
 
     @classmethod
-    def execute(cls, model, concepts, positive, latent, noise, samples, seed, spaces, as_authors, keep_vectors=""):
+    def execute(cls, model, concepts, positive, latent, samples, **options):
         progress = ProgressBar(samples)
-        choices = (noise, samples, seed, spaces, as_authors, keep_vectors)
-        return io.NodeOutput(encode_image(model, concepts, positive, latent["samples"], *choices, progress=lambda: progress.update(1)))
+        options |= {"samples": samples, "progress": lambda: progress.update(1)}
+        return io.NodeOutput(encode_image(model, concepts, positive, latent["samples"], **options))
 
 
 NODES = [EncodeImage]

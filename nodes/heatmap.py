@@ -36,7 +36,7 @@ class Heatmap(io.ComfyNode):
 
     @classmethod
     def execute(cls, maps, colormap, scale, opacity, labels, image=None):
-        progress = ProgressBar(len(maps.values) * maps.shown)
+        progress = ProgressBar(len(maps.values) * maps.num_shown)
         made = heatmaps(maps, image, colormap, scale, opacity, labels, progress=lambda: progress.update(1))
         return io.NodeOutput(made.to(intermediate_device()))
 

@@ -6,7 +6,7 @@ from concept_attention.concept_core.maps.maps import Maps
 NAMES = ("left", "top", "absent", "rest")
 
 
-def maps(batch=1, grid=(6, 8), shares=True, image_size=None, shown=3):
+def maps(batch=1, grid=(6, 8), softmaxed=True, image_size=None, num_shown=3):
     """left and top: a rectangle each, picture after picture one token wider or higher; absent: nowhere; rest: what is left."""
     values = torch.full((batch, 4, *grid), 0.01)
     for b in range(batch):
@@ -14,7 +14,7 @@ def maps(batch=1, grid=(6, 8), shares=True, image_size=None, shown=3):
         values[b, 1, : 1 + b, 4:] = 0.9
     values[:, 2] = 0.005 * torch.rand(batch, *grid, generator=torch.Generator().manual_seed(0))
     values[:, 3] = 1 - values[:, :3].sum(1)
-    return Maps(values, NAMES, shown, shares, image_size or (16 * grid[0], 16 * grid[1]), 16)
+    return Maps(values, NAMES, num_shown, softmaxed, image_size or (16 * grid[0], 16 * grid[1]), 16)
 
 
 def painted(made, size=None):

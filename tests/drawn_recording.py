@@ -15,8 +15,7 @@ def made(batch=3):
     run = Run(batch, (4, 6), (2, 3), (32, 48), lambda percent: 1 - percent**2)
     for sigma in (1.0, 0.8, 0.5, 0.1):
         scores = {space: torch.randn(5, batch, 3, 6, generator=generator) for space in (*SPACES, CROSS_SHARE)}
-        run.add(torch.tensor(sigma), scores | {CROSS_SHARE: scores[CROSS_SHARE].softmax(2)})
-    run.settle()
+        run.steps[sigma] = scores | {CROSS_SHARE: scores[CROSS_SHARE].softmax(2)}
     samples = torch.randn(batch, 16, 4, 6, generator=generator)
     run.latents.append(samples)
     return Recording(concepts, SPACES, 5, range(3, 5), 16, [run]), samples

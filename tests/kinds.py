@@ -24,9 +24,10 @@ class Kind:
         self.prompts = [conditioning(torch.randn(1, 6, 64, generator=generator), torch.randn(1, 32, generator=generator)) for _ in range(3)]
         self.concepts = Concepts(("a", "b", "c"), 3, self.encoder, torch.randn(4, 64, generator=generator), SHARE)
 
-    def record(self, model=None, *choices, **more):
+    def record(self, model=None, start_percent=0.0, end_percent=1.0, **options):
         """(patched model, recording)"""
-        return record_concepts(model or self.model, self.concepts, *choices, **more)
+        window = {"start_percent": start_percent, "end_percent": end_percent}
+        return record_concepts(model or self.model, self.concepts, **window, **options)
 
     def sample(
         self, model=None, seed=0, size=(8, 12), batch=1, sampler="euler", scheduler="simple", steps=4, cfg=1.0,

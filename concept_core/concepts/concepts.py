@@ -10,14 +10,20 @@ class Concepts:
     """Named concepts and their text embeddings.
 
     names: the concepts to show, then those that only compete in the softmax.
-    shown: how many of `names` are to be shown.
-    encoder: "t5" or "clip", the text encoder that the embeddings come from.
+    num_shown: how many of `names` are to be shown.
+    encoder: the text encoder that the embeddings come from, by name.
     embeddings: [T, width], the tokens of all concepts one after the other.
-    token_share: [C, T], row c holds 1 / (number of c's tokens) at c's tokens: it averages over them.
+    token_weights: [C, T], row c holds 1 / (number of c's tokens) at c's tokens: it averages over them.
+    positions: [T] int, which token of the prompt each would be if its concept alone were the prompt; None where no model asks.
+    sequences: for models that refine a text before their blocks, each concept's whole text [L, width], of which its tokens are
+    those from `starts` on.
     """
 
     names: tuple[str, ...]
-    shown: int
+    num_shown: int
     encoder: str
     embeddings: Tensor
-    token_share: Tensor
+    token_weights: Tensor
+    positions: Tensor | None = None
+    sequences: tuple[Tensor, ...] = ()
+    starts: tuple[int, ...] = ()

@@ -24,20 +24,20 @@ def explorable(maps: Maps) -> dict:
     `presence` [B][shown], of shares. `values` is base64 of little-endian uint16 [B, C, h, w], evenly spaced from `low` to
     `high`, which are 0 and 1 of shares.
     """
-    values = maps.checked().values
-    low, high = (0.0, 1.0) if maps.shares else (float(values.min()), float(values.max()))
+    values = maps.values
+    low, high = (0.0, 1.0) if maps.softmaxed else (float(values.min()), float(values.max()))
     levels = ((values.double() - low) / max(high - low, 1e-30) * LEVELS).round_().clamp_(0, LEVELS)
     return {
         "names": maps.names,
-        "shown": maps.shown,
-        "shares": maps.shares,
+        "shown": maps.num_shown,
+        "shares": maps.softmaxed,
         "shape": list(values.shape),
         "image_size": maps.image_size,
         "pixels_per_token": maps.pixels_per_token,
         "low": low,
         "high": high,
         "values": base64.b64encode(levels.numpy().astype("<u2").tobytes()).decode(),
-        "presence": presence(maps, select(maps, "*")).tolist() if maps.shares else None,
+        "presence": presence(maps, select(maps, "*")).tolist() if maps.softmaxed else None,
         "palette": PALETTE,
         "colormap": COLORMAPS["plasma"].split(),
     }
@@ -54,9 +54,9 @@ def pinned_mask(maps: Maps, pinned: str, threshold: float, image: Tensor | None 
         logging.info("Concept Attention: no concept is pinned in the Explorer, so its mask is empty.")
         return torch.zeros(len(maps.values), *(maps.image_size if image is None else image.shape[1:3]))
     check_that_concepts_compete(maps)
-    members = dict.fromkeys(member for selection in select(maps.checked(), pinned) for member in selection.members)
-    joined = Selection(pinned, tuple(members)).of(maps.values, maps.shares)
-    if not maps.shares:
-        joined = scaled(joined[:, None], "each concept alone", maps.shares)[:, 0]
+    members = dict.fromkeys(member for selection in select(maps, pinned) for member in selection.members)
+    joined = Selection(pinned, tuple(members)).of(maps.values, maps.softmaxed)
+    if not maps.softmaxed:
+        joined = scaled(joined[:, None], "each concept alone", maps.softmaxed)[:, 0]
     smooth = [at_pixels(maps, values[None], picture, edge_radius=0)[0] for values, picture in zip(joined, pictures)]
     return (torch.stack(smooth) >= threshold).float()

@@ -30,14 +30,14 @@ def heatmaps(
     image: see pictures_for; the heatmaps take its size. Labels give each concept's name and, of shares, its presence.
     progress is called after each heatmap.
     """
-    values, pictures = maps.checked().values[:, : maps.shown].float(), pictures_for(maps, image)
+    values, pictures = maps.values[:, : maps.num_shown].float(), pictures_for(maps, image)
     size = maps.image_size if image is None else tuple(image.shape[1:3])
     texts = iter(labelled(maps) if labels else [])
-    result = torch.empty(len(values), maps.shown, *size, 3)
+    result = torch.empty(len(values), maps.num_shown, *size, 3)
     for drawn, value, picture in zip(result, values, pictures):
         smooth = upsample(value[None], maps.pixels_per_token, maps.image_size, size)
-        for heatmap, shares in zip(drawn, scaled(smooth, scale, maps.shares)[0]):
-            colour(shares, colormap, out=heatmap)
+        for heatmap, shade in zip(drawn, scaled(smooth, scale, maps.softmaxed)[0]):
+            colour(shade, colormap, out=heatmap)
             if picture is not None:
                 torch.lerp(picture, heatmap, opacity, out=heatmap)
             if labels:
@@ -46,10 +46,10 @@ def heatmaps(
     return result.flatten(0, 1)
 
 
-def scaled(values: Tensor, scale: str, shares: bool) -> Tensor:
+def scaled(values: Tensor, scale: str, softmaxed: bool) -> Tensor:
     """[B, C, H, W] to 0..1: lowest to highest of a picture's maps, of each map, or shares as they are."""
     if scale == "absolute":
-        if not shares:
+        if not softmaxed:
             raise ValueError(
                 "Absolute scale needs shares in 0..1: turn softmax on in Decode and name two concepts or more, or choose another scale."
             )

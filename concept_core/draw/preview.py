@@ -18,21 +18,21 @@ def strongest_so_far(base: Image.Image, recording: Recording, run: Run) -> Image
     *_, latest = run.steps.values()
     scores = latest["output"][recording.default_blocks, 0]
     several = scores.shape[1] > 1
-    shares = (scores.softmax(1) if several else scores).mean(0).unflatten(1, run.grid)
+    probabilities = (scores.softmax(1) if several else scores).mean(0).unflatten(1, run.grid)
     if not several:
-        shares = scaled(shares[None], "each concept alone", False)[0]
-    return over(base, shares, recording.concepts.shown, run.image_size, recording.pixels_per_token)
+        probabilities = scaled(probabilities[None], "each concept alone", False)[0]
+    return over(base, probabilities, recording.concepts.num_shown, run.image_size, recording.pixels_per_token)
 
 
-def over(base: Image.Image, shares: Tensor, shown: int, image_size: tuple[int, int], pixels_per_token: int) -> Image.Image:
+def over(base: Image.Image, probabilities: Tensor, num_shown: int, image_size: tuple[int, int], pixels_per_token: int) -> Image.Image:
     """`base` and over it each spot's strongest concept in its colour, as strong as its share; the background list is left out.
 
-    shares: [C, h, w] in 0..1.
+    probabilities: [C, h, w] in 0..1.
     """
     size = base.height, base.width
-    smooth = upsample(shares[None], pixels_per_token, image_size, size)[0]
-    share, winner = smooth.max(0)
-    alpha = (OPACITY * share * (winner < shown))[..., None]
+    smooth = upsample(probabilities[None], pixels_per_token, image_size, size)[0]
+    highest, winner = smooth.max(0)
+    alpha = (OPACITY * highest * (winner < num_shown))[..., None]
     picture = torch.from_numpy(np.array(base.convert("RGB"))) / 255
-    drawn = torch.lerp(picture, colours(len(shares))[winner], alpha)
+    drawn = torch.lerp(picture, colours(len(probabilities))[winner], alpha)
     return Image.fromarray((drawn * 255).round().byte().numpy())

@@ -27,17 +27,16 @@ def segment(
     image: see pictures_for; both outputs take its size and its edges. progress is called after each picture. ValueError where
     one concept alone is named.
     """
-    maps.checked()
     segmentations, masks = [], []
     for number, picture in enumerate(pictures_for(maps, image), 1):
         single = maps.of_picture(number - 1)
         winner = winners(single, picture)
-        parts = torch.stack([winner == place for place in range(maps.shown)])
+        parts = torch.stack([winner == place for place in range(maps.num_shown)])
         for name, part in zip(maps.names, parts):
             if not part.any():
                 say_absent(name, number)
         segmentation = _coloured(winner, parts.any(0), picture, opacity)
-        segmentations.append(draw_legend(segmentation, labelled(single), colours(maps.shown)) if labels else segmentation)
+        segmentations.append(draw_legend(segmentation, labelled(single), colours(maps.num_shown)) if labels else segmentation)
         masks.append(parts.float())
         progress()
     return torch.stack(segmentations), torch.cat(masks)

@@ -2,22 +2,23 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from ..concepts.concepts import Concepts
 from ..concepts.names import check_names, parse_concepts
 from ..concepts.prompt_words import overlap, phrases
-from .registry import family_of_clip
-from .text_encoders import TextEncoder
+from .registry import FAMILIES, clip_hints, supported
+from .text_encoders import Encoded, TextEncoder, encoders_of
 
 
 def encode_concepts(
     clip,
     concepts: str,
     background: str = "",
-    tokens: str = "all tokens",
+    *,
+    tokens: str = "auto",
     encoder: str = "auto",
     prompt: str = "",
     generic: Iterable[str] = (),
@@ -32,8 +33,7 @@ def encode_concepts(
     """
     shown, hidden = parse_concepts(concepts), parse_concepts(background)
     check_names(shown, hidden)
-    encoder, text_encoder = choose_encoder(family_of_clip(clip), encoder)
-    reader = Reader(clip, encoder, text_encoder, tokens == "first token")
+    reader = Reader(clip, choose_encoder(clip, encoder), tokens)
     for name in (*shown, *hidden):
         reader.add(name)
     named = list(reader.tokens)
@@ -41,26 +41,30 @@ def encode_concepts(
     reader.add_if_readable(phrase for phrase in phrases(prompt) if not any(overlap(phrase, name) for name in named))
     if len(reader.tokens) == 1:
         reader.add_if_readable(word for word in generic if not overlap(word, named[0]))
-    spans = []
+    encoded = []
     for name in reader.tokens:
-        spans.append(reader.encode(name))
-        progress(len(spans), len(reader.tokens))
-    owner = torch.repeat_interleave(torch.tensor([len(span) for span in spans]))
-    share = torch.nn.functional.one_hot(owner).T.float()
+        encoded.append(reader.encode(name))
+        progress(len(encoded), len(reader.tokens))
+    owner = torch.repeat_interleave(torch.tensor([len(one.embeddings) for one in encoded]))
+    weights = torch.nn.functional.one_hot(owner).T.float()
     return Concepts(
         names=tuple(reader.tokens),
-        shown=num_shown,
-        encoder=encoder,
-        embeddings=torch.cat(spans),
-        token_share=share / share.sum(1, keepdim=True),
+        num_shown=num_shown,
+        encoder=reader.encoder.name,
+        embeddings=torch.cat([one.embeddings for one in encoded]),
+        token_weights=weights / weights.sum(1, keepdim=True),
+        positions=torch.cat([one.position + torch.arange(len(one.embeddings)) for one in encoded]),
+        sequences=tuple(one.sequence for one in encoded if one.sequence is not None),
+        starts=tuple(one.start for one in encoded),
     )
 
 
 class Reader:
     """Reads names with one text encoder. tokens: name → its tokens, of names that are read differently, in the order they came."""
 
-    def __init__(self, clip, name: str, encoder: TextEncoder, first_only: bool):
-        self.clip, self.name, self.encoder, self.first_only = clip, name, encoder, first_only
+    def __init__(self, clip, encoder: TextEncoder, which: str):
+        self.clip, self.encoder = clip, encoder
+        self.which = encoder.auto if which == "auto" else which
         self.tokens: dict[str, list[int]] = {}
 
     def add(self, name: str):
@@ -68,15 +72,15 @@ class Reader:
         tokens = self.encoder.tokens(self.clip, name)
         if not tokens:
             raise ValueError(
-                f"The concept {name!r} holds nothing that the text encoder {self.name} can read: write it anew or leave it out."
+                f"The concept {name!r} holds nothing that the text encoder {self.encoder.name} can read: write it anew or leave it out."
             )
-        if self.first_only and self.encoder.is_causal:
+        if self.which == "first token" and self.encoder.is_causal:
             tokens = tokens[:1]  # it knows nothing of the others
         same = next((known for known, others in self.tokens.items() if others == tokens), None)
         if same is None:
             self.tokens[name] = tokens
         elif same != name:
-            logging.info("Concept Attention: %s reads %r and %r alike: they are one concept, %r.", self.name, same, name, same)
+            logging.info("Concept Attention: %s reads %r and %r alike: they are one concept, %r.", self.encoder.name, same, name, same)
 
     def add_if_readable(self, names: Iterable[str]):
         for name in names:
@@ -85,16 +89,34 @@ class Reader:
             except ValueError as error:
                 logging.info("Concept Attention lets nothing compete as %r: %s", name, error)
 
-    def encode(self, name: str) -> Tensor:
-        """[tokens, width]"""
-        span = self.encoder.encode(self.clip, self.tokens[name])
-        return span[:1] if self.first_only else span
+    def encode(self, name: str) -> Encoded:
+        encoded = self.encoder.encode(self.clip, name)
+        if self.which == "all tokens":
+            return encoded
+        chosen = 0 if self.which == "first token" else len(encoded.embeddings) - 1
+        return replace(
+            encoded,
+            embeddings=encoded.embeddings[chosen : chosen + 1],
+            position=encoded.position + chosen,
+            start=encoded.start + chosen,
+        )
 
 
-def choose_encoder(family, encoder: str):
-    """(name, function) of the encoder that a family reads concepts with."""
-    if encoder == "auto":
-        return next(iter(family.encoders.items()))
-    if encoder not in family.encoders:
-        raise ValueError(f"{family.name} does not read concepts from {encoder}: set encoder to auto or {' or '.join(family.encoders)}.")
-    return encoder, family.encoders[encoder]
+def choose_encoder(clip, name: str) -> TextEncoder:
+    """ValueError names what the CLIP is made of and what is supported, or the encoders it has."""
+    if clip is None:
+        raise ValueError("There is no CLIP: the checkpoint holds no text encoder. " + FAMILIES[0].clip_hint)
+    encoders = encoders_of(clip)
+    if not encoders:
+        made_of = ", ".join(sorted(clip.tokenize("")))
+        raise ValueError(
+            f"This CLIP, made of {made_of} ({type(clip.tokenizer).__name__}), is of no supported family ({supported()}). {clip_hints()}"
+        )
+    if name == "auto":
+        return encoders[0]
+    chosen = next((encoder for encoder in encoders if encoder.name == name), None)
+    if chosen is None:
+        raise ValueError(
+            f"This CLIP does not read concepts with {name}: set encoder to auto or {' or '.join(one.name for one in encoders)}."
+        )
+    return chosen

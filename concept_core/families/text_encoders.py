@@ -1,71 +1,160 @@
-"""How a text encoder reads a concept: which tokens it is, and their embeddings, encoded alone and with the padding of a prompt.
+"""How a text encoder reads a concept: which tokens it is, and their embeddings, encoded alone and as a prompt is.
 
 The text is taken literally: no weights, no embeddings by name.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 
 from torch import Tensor
 
-MOST_T5_TOKENS = 128  # a concept is a few words: more is a prompt in the wrong place
+MOST_TOKENS = 128  # a concept is a few words: more is a prompt in the wrong place
+PROBES = ("dog", "7")  # texts of which nothing is alike but what a template puts around them
+IM_END = 151645  # of Qwen's tokenizers
 
 
 @dataclass(frozen=True)
-class TextEncoder:
-    """tokens(clip, text): the numbers of the text's own tokens, never of an end token. Texts with the same ones are one concept.
+class Encoded:
+    """A concept's own tokens [tokens, width]; which token of the prompt the first would be if the concept alone were the prompt; and the
+    whole text [L, width] as the model gets it, of which they begin at `start`."""
 
-    encode(clip, tokens): their embeddings [tokens, width]. Both raise ValueError for a CLIP that was loaded without this encoder;
-    tokens does so for a text that it cannot read, or that is too long. is_causal: whether a token knows only those before it.
+    embeddings: Tensor
+    position: int = 0
+    sequence: Tensor | None = None
+    start: int = 0
+
+
+class TextEncoder:
+    """name: which concepts remember. is_causal: whether a token knows only those before it. auto: the tokens that stand for a concept.
+
+    Both methods raise ValueError for a CLIP that was loaded without this encoder, and for a text that cannot be read or is too long.
     """
 
-    tokens: Callable[..., list[int]]
-    encode: Callable[..., Tensor]
+    name: str
     is_causal: bool
+    auto = "all tokens"
+
+    def tokens(self, clip, text: str) -> list[int]:
+        """The numbers of the text's own tokens, never of an end token. Texts with the same ones are one concept."""
+        raise NotImplementedError
+
+    def encode(self, clip, text: str) -> Encoded:
+        raise NotImplementedError
 
 
-def t5_tokens(clip, text: str) -> list[int]:
-    _check_loaded(clip, ["t5xxl"], "T5-XXL", "clip")
-    tokenizer = clip.tokenizer.t5xxl.tokenizer
-    tokens = tokenizer(text)["input_ids"][:-1]
-    if tokenizer.unk_token_id in tokens:
-        raise ValueError(
-            f"T5 does not know all letters of the concept {text!r} and would take it for any other such word: write it in English."
-        )
-    _check_length(text, tokens, MOST_T5_TOKENS)
-    return tokens
+class T5Encoder(TextEncoder):
+    name = "t5"
+    is_causal = False
+
+    def tokens(self, clip, text: str) -> list[int]:
+        _check_loaded(clip, ["t5xxl"], "T5-XXL", "clip")
+        tokenizer = next(getattr(clip.tokenizer, part) for part in ("t5xxl", "clip_t5xxl") if hasattr(clip.tokenizer, part)).tokenizer
+        tokens = tokenizer(text)["input_ids"][:-1]
+        if tokenizer.unk_token_id in tokens:
+            raise ValueError(
+                f"T5 does not know all letters of the concept {text!r} and would take it for any other such word: write it in English."
+            )
+        _check_length(text, tokens, MOST_TOKENS)
+        return tokens
+
+    def encode(self, clip, text: str) -> Encoded:
+        tokens, empty = self.tokens(clip, text), clip.tokenize("")
+        padded = [(token, 1.0) for token in tokens] + empty["t5xxl"][0]
+        length = max(len(empty["t5xxl"][0]), len(tokens) + 1)
+        embeddings = clip.encode_from_tokens({**empty, "t5xxl": [padded[:length]]})
+        start = embeddings.shape[1] - length  # SD3 puts T5's tokens behind CLIP's
+        return Encoded(embeddings[0, start : start + len(tokens)].float().cpu())
 
 
-def encode_t5(clip, tokens: list[int]) -> Tensor:
-    empty = clip.tokenize("")
-    padded = [(token, 1.0) for token in tokens] + empty["t5xxl"][0]
-    length = max(len(empty["t5xxl"][0]), len(tokens) + 1)
-    embeddings = clip.encode_from_tokens({**empty, "t5xxl": [padded[:length]]})
-    start = embeddings.shape[1] - length  # SD3 puts T5's tokens behind CLIP's
-    return embeddings[0, start : start + len(tokens)].float().cpu()
+class CLIPEncoder(TextEncoder):
+    """CLIP-L's and CLIP-G's embeddings side by side; their tokens are the same."""
+
+    name = "clip"
+    is_causal = True
+
+    def tokens(self, clip, text: str) -> list[int]:
+        _check_loaded(clip, ["clip_l", "clip_g"], "CLIP-L and CLIP-G", "t5")
+        tokens = clip.tokenizer.clip_l.tokenizer(text)["input_ids"][1:-1]
+        _check_length(text, tokens, len(clip.tokenize("")["l"][0]) - 2)
+        return tokens
+
+    def encode(self, clip, text: str) -> Encoded:
+        tokens, empty, padded = self.tokens(clip, text), clip.tokenize(""), {}
+        for part in ("l", "g"):
+            start, *end_and_padding = empty[part][0]
+            padded[part] = [[start, *((token, 1.0) for token in tokens), *end_and_padding][: len(empty[part][0])]]
+        embeddings = clip.encode_from_tokens({**empty, **padded})
+        return Encoded(embeddings[0, 1 : 1 + len(tokens)].float().cpu())
 
 
-def clip_tokens(clip, text: str) -> list[int]:
-    """CLIP-L's; CLIP-G has the same ones."""
-    _check_loaded(clip, ["clip_l", "clip_g"], "CLIP-L and CLIP-G", "t5")
-    tokens = clip.tokenizer.clip_l.tokenizer(text)["input_ids"][1:-1]
-    _check_length(text, tokens, len(clip.tokenize("")["l"][0]) - 2)
-    return tokens
+class LanguageModel(TextEncoder):
+    """A causal language model, whose prompts stand in a chat template: only the last token of a concept has seen all of it.
+
+    padded_to: tokens that the diffusion model pads its text to, on the left. cuts_end: whether ComfyUI takes the template's end away.
+    """
+
+    is_causal = True
+    auto = "last token"
+
+    def __init__(self, name: str, padded_to: int = 0, cuts_end: bool = False):
+        self.name, self.padded_to, self.cuts_end = name, padded_to, cuts_end
+
+    def tokens(self, clip, text: str) -> list[int]:
+        if "embedding:" in text:
+            raise ValueError(f"The concept {text!r} names an embedding, which a text encoder such as {self.name} cannot read: use words.")
+        ids, (start, stop) = self._ids(clip, text), self._span(clip, text)
+        _check_length(text, ids[start:stop], MOST_TOKENS)
+        return ids[start:stop]
+
+    def encode(self, clip, text: str) -> Encoded:
+        ids, (start, stop) = self._ids(clip, text), self._span(clip, text)
+        embeddings = clip.encode_from_tokens(clip.tokenize(text))[0].float().cpu()
+        end = len(ids) - _last(ids, IM_END) if self.cuts_end else 0
+        cut = len(ids) - end - len(embeddings)  # of the template's beginning
+        first, last = start - cut, stop - cut
+        used = len(self._without_padding(clip, ids)) - cut
+        position = first + max(0, self.padded_to - len(embeddings))
+        # A copy, or all of the padding is kept with it.
+        return Encoded(embeddings[first:last].clone(), position, embeddings[: max(used, last)].clone(), first)
+
+    def _span(self, clip, text) -> tuple[int, int]:
+        """Where the concept begins and ends among the tokens: what the template puts before and behind it is the same for all texts."""
+        one, other = (self._without_padding(clip, self._ids(clip, probe)) for probe in PROBES)
+        start, behind = _common(one, other), _common(one[::-1], other[::-1])
+        ids = self._without_padding(clip, self._ids(clip, text))
+        return start, len(ids) - behind
+
+    def _ids(self, clip, text) -> list[int]:
+        return [pair[0] for pair in clip.tokenize(text)[clip.tokenizer.clip_name][0]]
+
+    def _without_padding(self, clip, ids):
+        """Padding lies at the end, or within the template before its end."""
+        pad = getattr(clip.tokenizer, clip.tokenizer.clip).pad_token
+        end = ids[_last(ids, IM_END) :] if self.cuts_end else []
+        ids = ids[: len(ids) - len(end)]
+        return ids[: len(ids) - sum(1 for _ in takewhile(lambda token: token == pad, ids[::-1]))]
 
 
-def encode_clip(clip, tokens: list[int]) -> Tensor:
-    """CLIP-L's and CLIP-G's embeddings side by side."""
-    empty = clip.tokenize("")
-    padded = {}
-    for part in ("l", "g"):
-        start, *end_and_padding = empty[part][0]
-        padded[part] = [[start, *((token, 1.0) for token in tokens), *end_and_padding][: len(empty[part][0])]]
-    embeddings = clip.encode_from_tokens({**empty, **padded})
-    return embeddings[0, 1 : 1 + len(tokens)].float().cpu()
+def _common(one, other) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other)))
 
 
-T5 = TextEncoder(t5_tokens, encode_t5, is_causal=False)
-CLIP = TextEncoder(clip_tokens, encode_clip, is_causal=True)
+def _last(ids, token) -> int:
+    return len(ids) - 1 - ids[::-1].index(token)
+
+
+T5, CLIP = T5Encoder(), CLIPEncoder()
+# By the class of the tokenizer, whose template tells more than what it is made of; the first is the default.
+BY_TOKENIZER: dict[str, tuple[TextEncoder, ...]] = {
+    "FluxTokenizer": (T5,),
+    "SD3Tokenizer": (CLIP, T5),
+}
+
+
+def encoders_of(clip) -> tuple[TextEncoder, ...]:
+    """The text encoders of a ComfyUI CLIP that concepts can be read with; none if it is of an unknown kind."""
+    kinds = [kind.__name__ for kind in type(clip.tokenizer).__mro__]
+    return next((BY_TOKENIZER[kind] for kind in kinds if kind in BY_TOKENIZER), ())
 
 
 def _check_loaded(clip, parts, name, other):

@@ -13,6 +13,7 @@ def decode(
     recording: Recording,
     samples: Tensor,
     space: str = "output",
+    *,
     blocks: str = "auto",
     start_percent: float = 0.0,
     end_percent: float = 1.0,
@@ -32,29 +33,29 @@ def decode(
         raise ValueError(f'{space} space was not recorded: set spaces to "{_spaces_with(space)}" in the Apply node and sample again.')
     chosen = parse_blocks(blocks, recording.depth, recording.default_blocks)
     run, rows = recording.run_of(samples)
-    if run.given_up:
+    if run.abort_reason:
         raise ValueError(
-            f"This picture has no maps: {run.given_up}. Sample again with fewer concepts, with spaces "
+            f"This picture has no maps: {run.abort_reason}. Sample again with fewer concepts, with spaces "
             'set to "output" in the Apply node, or with a narrower start_percent to end_percent.'
         )
     steps = run.window(start_percent, end_percent)
     if not steps:
         raise ValueError(f"No recorded step lies between {start_percent:g} and {end_percent:g}: {_recorded(run)}")
-    shares = softmax and len(recording.concepts.names) > 1
-    total = sum(_mean_over_blocks(step, space, chosen, rows, shares, temperature) for step in steps)
+    softmaxed = softmax and len(recording.concepts.names) > 1
+    total = sum(_mean_over_blocks(step, space, chosen, rows, softmaxed, temperature) for step in steps)
     return Maps(
         values=(total / len(steps)).unflatten(2, run.grid),
         names=recording.concepts.names,
-        shown=recording.concepts.shown,
-        shares=shares,
+        num_shown=recording.concepts.num_shown,
+        softmaxed=softmaxed,
         image_size=run.image_size,
         pixels_per_token=recording.pixels_per_token,
     )
 
 
-def _mean_over_blocks(step, space, blocks, rows, shares, temperature):
+def _mean_over_blocks(step, space, blocks, rows, softmaxed, temperature):
     """[B, C, N] of one step."""
-    if not shares:
+    if not softmaxed:
         return step[space][blocks][:, rows].mean(0)
     if space == "cross-attention":
         share = step[CROSS_SHARE][blocks][:, rows]
@@ -69,6 +70,6 @@ def _spaces_with(space):
 def _recorded(run: Run):
     if run.steps:
         return f"{len(run.steps)} steps are recorded, between sigma {max(run.steps):.3f} and {min(run.steps):.3f}."
-    if run.missed:
-        return f"none was recorded, since {run.missed}."
+    if run.skip_reason:
+        return f"none was recorded, since {run.skip_reason}."
     return "none was recorded. Widen start_percent and end_percent of the Apply node, and see that the sampler takes a step."

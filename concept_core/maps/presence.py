@@ -16,18 +16,18 @@ def presence(maps: Maps, selections: list[Selection]) -> Tensor:
     Absolute: nothing is stretched, so an absent concept stays near 0 wherever another one fits better. It is relative to
     the concepts named: where none fits, the least unfit wins. ValueError for raw scores, which have no absolute scale.
     """
-    if not maps.shares:
+    if not maps.softmaxed:
         raise ValueError(
             "Raw scores have no presence: turn softmax on in Decode, and name two concepts or more, or a background, in Encode Concepts."
         )
-    shares = gather(maps.values.float(), selections, True)
-    window = [min(PATCH, side) for side in shares.shape[2:]]
-    return torch.nn.functional.avg_pool2d(shares, window, stride=1).amax((2, 3)).clamp(0, 1)
+    probabilities = gather(maps.values.float(), selections, True)
+    window = [min(PATCH, side) for side in probabilities.shape[2:]]
+    return torch.nn.functional.avg_pool2d(probabilities, window, stride=1).amax((2, 3)).clamp(0, 1)
 
 
 def labelled(maps: Maps) -> list[str]:
     """For each picture and concept shown its name and, of shares, its presence: "dragon 0.97"."""
-    if not maps.shares:
-        return list(maps.names[: maps.shown]) * len(maps.values)
+    if not maps.softmaxed:
+        return list(maps.names[: maps.num_shown]) * len(maps.values)
     selections = select(maps, "*")
     return [f"{it.label} {score:.2f}" for scores in presence(maps, selections).tolist() for it, score in zip(selections, scores)]

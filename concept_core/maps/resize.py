@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from ..recording.grid import grid
+
 
 def upsample(values: Tensor, pixels_per_token: int, map_image_size, size, cell: int = 1) -> Tensor:
     """[B, C, h, w] → [B, C, rows, columns], smooth, within each map's own range: a value for each cell of a picture of `size`.
@@ -23,8 +25,3 @@ def _bicubic(tokens: int, scale: float, cells: int) -> Tensor:
     weights = interpolate(torch.eye(tokens)[None, None], scale_factor=(scale, 1.0), mode="bicubic", align_corners=False)
     missing = max(0, cells - weights.shape[2])
     return pad(weights, (0, 0, 0, missing), mode="replicate")[0, 0, :cells]
-
-
-def grid(size: tuple[int, int], cell: int) -> tuple[int, int]:
-    """(rows, columns) of cells that cover a picture of (height, width); the last ones may reach beyond its edge."""
-    return -(-size[0] // cell), -(-size[1] // cell)

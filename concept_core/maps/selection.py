@@ -16,10 +16,10 @@ class Selection:
     label: str
     members: tuple[int, ...]
 
-    def of(self, values: Tensor, shares: bool) -> Tensor:
+    def of(self, values: Tensor, softmaxed: bool) -> Tensor:
         """[B, C, ...] → [B, ...]: the sum of the members' shares, or their highest raw score."""
         chosen = values[:, self.members]
-        return chosen.sum(1) if shares else chosen.amax(1)
+        return chosen.sum(1) if softmaxed else chosen.amax(1)
 
 
 def select(maps: Maps, text: str) -> list[Selection]:
@@ -28,7 +28,7 @@ def select(maps: Maps, text: str) -> list[Selection]:
     Names of the background list can be chosen too. ValueError lists the names if one is not there, or if none is given.
     """
     if text.strip() == ALL:
-        return [Selection(name, (place,)) for place, name in enumerate(maps.names[: maps.shown])]
+        return [Selection(name, (place,)) for place, name in enumerate(maps.names[: maps.num_shown])]
     selections = [Selection(part, _members(part, maps.names)) for part in parse_concepts(text)]
     if not selections:
         raise ValueError(f"No concept is named. {_there_are(maps.names)}")
@@ -47,6 +47,6 @@ def _there_are(names):
     return f'There are: {", ".join(names)}. Write one of them, "a + b" to join two, or "*" for all.'
 
 
-def gather(values: Tensor, selections: list[Selection], shares: bool) -> Tensor:
+def gather(values: Tensor, selections: list[Selection], softmaxed: bool) -> Tensor:
     """[B, C, ...] → [B, S, ...], one map per selection."""
-    return torch.stack([selection.of(values, shares) for selection in selections], 1)
+    return torch.stack([selection.of(values, softmaxed) for selection in selections], 1)

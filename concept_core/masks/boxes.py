@@ -18,7 +18,7 @@ MIN_AREA = 0.001  # of the picture
 
 
 @dataclass(frozen=True)
-class Place:
+class Detection:
     """Of one concept in one picture, in pixels from the top left corner.
 
     presence: 0..1. box: (x, y, width, height) of all its parts; point: (x, y), inside its largest part
@@ -31,13 +31,15 @@ class Place:
     point: tuple[int, int] | None
 
 
-def places(maps: Maps, concept: str = "*", image: Tensor | None = None, progress: Callable[[], None] = lambda: None) -> list[list[Place]]:
+def places(
+    maps: Maps, concept: str = "*", image: Tensor | None = None, progress: Callable[[], None] = lambda: None
+) -> list[list[Detection]]:
     """For each picture one place per selection: where its soft mask is a half or more, parts under MIN_AREA left out.
 
     image: see pictures_for; places are in its pixels. progress is called for each place. ValueError for an unknown concept, or raw scores.
     """
     selections = select(maps, concept)
-    scores = presence(maps.checked(), selections).tolist()
+    scores = presence(maps, selections).tolist()
     found = masks(maps, concept, "soft", image=image, progress=progress).unflatten(0, (len(maps.values), len(selections)))
     return [
         [_place(selection.label, score, (mask >= 0.5).numpy()) for selection, score, mask in zip(selections, row, picture)]
@@ -48,10 +50,10 @@ def places(maps: Maps, concept: str = "*", image: Tensor | None = None, progress
 def _place(label, score, within):
     within = without_small_parts(within, MIN_AREA)
     if not within.any():
-        return Place(label, score, None, None)
+        return Detection(label, score, None, None)
     rows, columns = np.flatnonzero(within.any(1)), np.flatnonzero(within.any(0))
     box = (columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0])
-    return Place(label, score, tuple(map(int, box)), _innermost(within))
+    return Detection(label, score, tuple(map(int, box)), _innermost(within))
 
 
 def _innermost(within):
@@ -63,7 +65,7 @@ def _innermost(within):
     return int(x), int(y)
 
 
-def boxes(found: list[list[Place]]) -> list[list[dict]]:
+def boxes(found: list[list[Detection]]) -> list[list[dict]]:
     """For each picture the boxes of what is found in it, as ComfyUI's detection nodes give them."""
     return [[_box(place) for place in row if place.box is not None] for row in found]
 
@@ -72,12 +74,12 @@ def _box(place):
     return dict(zip(("x", "y", "width", "height"), place.box), label=place.label, score=place.presence)
 
 
-def points(found: list[list[Place]]) -> list[str]:
+def points(found: list[list[Detection]]) -> list[str]:
     """For each picture and selection a JSON list of one point, or none."""
     return [json.dumps([] if place.point is None else [dict(zip("xy", place.point))]) for row in found for place in row]
 
 
-def report(found: list[list[Place]]) -> str:
+def report(found: list[list[Detection]]) -> str:
     """One line per picture and selection, for people."""
     return "\n".join(_line(place, number if len(found) > 1 else 0) for number, row in enumerate(found, 1) for place in row)
 

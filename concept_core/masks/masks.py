@@ -52,7 +52,7 @@ def masks(
     for name, value in (("edge_radius", edge_radius), ("feather", feather)):
         if not value >= 0:
             raise ValueError(f"{name} must be 0 or more, it is {value:g}.")
-    selections = select(maps.checked(), concept)
+    selections = select(maps, concept)
     check_that_concepts_compete(maps)
     result = []
     for number, picture in enumerate(pictures_for(maps, image), 1):
@@ -101,16 +101,16 @@ def _cut(maps, selections, method, threshold, picture, edge_radius):
     """One mask [H, W] per selection, for maps of a single picture."""
     if method == "winner":
         return _winning(maps, selections, picture, edge_radius)
-    values = at_pixels(maps, gather(maps.values, selections, maps.shares)[0], picture, edge_radius)
+    values = at_pixels(maps, gather(maps.values, selections, maps.softmaxed)[0], picture, edge_radius)
     if method == "threshold":
-        if not maps.shares:
+        if not maps.softmaxed:
             raise ValueError(
                 "A threshold needs shares in 0..1: turn softmax on in Decode, and name two concepts or more, or a background, in "
                 "Encode Concepts; or choose another method."
             )
         return (values >= threshold).float()
-    there = presence(maps, selections)[0] >= ABSENT if maps.shares else torch.ones(len(selections))
-    found = [RELATIVE[method](value, maps.shares) if present else None for value, present in zip(values, there)]
+    there = presence(maps, selections)[0] >= ABSENT if maps.softmaxed else torch.ones(len(selections))
+    found = [RELATIVE[method](value, maps.softmaxed) if present else None for value, present in zip(values, there)]
     return [torch.zeros_like(value) if mask is None else mask for value, mask in zip(values, found)]
 
 
@@ -121,7 +121,7 @@ def _winning(maps, selections, picture, edge_radius):
     return [
         (winner == selection.members[0]).float()
         if len(selection.members) == 1
-        else (selection.of(values[None], maps.shares)[0] > _highest_of_others(values, selection)).float()
+        else (selection.of(values[None], maps.softmaxed)[0] > _highest_of_others(values, selection)).float()
         for selection in selections
     ]
 

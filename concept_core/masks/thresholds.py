@@ -55,16 +55,16 @@ def is_constant(values: Tensor) -> bool:
     return bool(highest - lowest <= 1e-6 * highest.abs().clamp(min=1e-6))
 
 
-def soft(values: Tensor, shares: bool) -> Tensor | None:
+def soft(values: Tensor, softmaxed: bool) -> Tensor | None:
     """0 far from the concept, 1 in its core: a ramp over the middle half of the way between the means of Otsu's two classes.
 
     Shares of one mode: the ramp goes from a quarter to three quarters instead. None if nothing reaches a half of them, or if raw
     scores have one mode.
     """
     levels = two_levels(values)
-    if _two_modes(levels, shares):
+    if _two_modes(levels, softmaxed):
         low, high = levels.low, levels.high
-    elif shares and values.max() >= 0.5:
+    elif softmaxed and values.max() >= 0.5:
         low, high = 0.0, 1.0
     else:
         return None
@@ -72,18 +72,18 @@ def soft(values: Tensor, shares: bool) -> Tensor | None:
     return (values * slope).sub_(low * slope + 0.5).clamp_(0, 1)
 
 
-def otsu(values: Tensor, shares: bool) -> Tensor | None:
+def otsu(values: Tensor, softmaxed: bool) -> Tensor | None:
     """1 from Otsu's threshold on. None if the map has one mode only."""
     levels = two_levels(values)
-    return (values >= levels.threshold).float() if _two_modes(levels, shares) else None
+    return (values >= levels.threshold).float() if _two_modes(levels, softmaxed) else None
 
 
-def above_mean(values: Tensor, shares: bool) -> Tensor | None:
+def above_mean(values: Tensor, softmaxed: bool) -> Tensor | None:
     """1 above the map's mean, as the paper cuts single concepts. None if all is the same."""
     return None if is_constant(values) else (values > values.mean()).float()
 
 
-def _two_modes(levels: Levels | None, shares: bool) -> bool:
+def _two_modes(levels: Levels | None, softmaxed: bool) -> bool:
     if levels is None or levels.separation < LEAST_SEPARATION:
         return False
-    return not shares or levels.high - levels.low >= LEAST_GAP
+    return not softmaxed or levels.high - levels.low >= LEAST_GAP

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..recording.grid import grid as grid_of
+
 
 @dataclass
-class Part:
+class Area:
     """What one conditioning covers, in latent pixels.
 
     top, left: of its area. weight: [B, h, w], how much it counts at each latent pixel of its area.
@@ -24,34 +26,29 @@ class Part:
         return tuple(self.weight.shape[-2:])
 
 
-def token_grid(size, patch: int) -> tuple[int, int]:
-    """Rows and columns of image tokens; latent sizes that are no multiple of the patch are padded up."""
-    return tuple(-(-length // patch) for length in size)
+def is_whole(area: Area, size) -> bool:
+    """Whether an area alone is all of the picture, so that its weight does not matter."""
+    return area.size == tuple(size) and (area.even or bool((area.weight > 0).all()))
 
 
-def is_whole(part: Part, size) -> bool:
-    """Whether a part alone is all of the picture, so that its weight does not matter."""
-    return part.size == tuple(size) and (part.even or bool((part.weight > 0).all()))
-
-
-def average(pieces: list[tuple[Part, Tensor]], size, patch: int) -> Tensor:
+def average(pieces: list[tuple[Area, Tensor]], size, patch: int) -> Tensor:
     """[..., B, C, N] of the whole picture from the scores [..., B, C, n] of its parts.
 
     size: height and width of the whole in latent pixels. A token's score counts at all latent pixels of its patch; the
     whole picture's token takes the weighted mean over its own patch. Where no part lies the scores are 0, so that
     all concepts share alike.
     """
-    grid = token_grid(size, patch)
+    grid = grid_of(size, patch)
     total, weights = None, None
-    for part, scores in pieces:
-        by_pixel = scores.unflatten(-1, token_grid(part.size, patch)).repeat_interleave(patch, -2).repeat_interleave(patch, -1)
-        by_pixel = by_pixel[..., : part.size[0], : part.size[1]] * part.weight[:, None].to(scores)
+    for area, scores in pieces:
+        by_pixel = scores.unflatten(-1, grid_of(area.size, patch)).repeat_interleave(patch, -2).repeat_interleave(patch, -1)
+        by_pixel = by_pixel[..., : area.size[0], : area.size[1]] * area.weight[:, None].to(scores)
         if total is None:
             total = scores.new_zeros(*scores.shape[:-1], grid[0] * patch, grid[1] * patch)
-            weights = scores.new_zeros(len(part.weight), 1, grid[0] * patch, grid[1] * patch)
-        place = (..., slice(part.top, part.top + part.size[0]), slice(part.left, part.left + part.size[1]))
+            weights = scores.new_zeros(len(area.weight), 1, grid[0] * patch, grid[1] * patch)
+        place = (..., slice(area.top, area.top + area.size[0]), slice(area.left, area.left + area.size[1]))
         total[place] += by_pixel
-        weights[place] += part.weight[:, None].to(scores)
+        weights[place] += area.weight[:, None].to(scores)
     total, weights = (sum_patches(x, patch) for x in (total, weights))
     return torch.where(weights > 0, total / weights.clamp(min=1e-12), 0).flatten(-2)
 

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 import torch
-from comfy.sample import prepare_noise
+from comfy.sample import fix_empty_latent_channels, prepare_noise
 from comfy.samplers import CFGGuider, Sampler
 from torch import Tensor
 
 from ..concepts.concepts import Concepts
 from ..families.registry import family_of
-from ..recording.recording import ATTENDS_TO, Recording
+from ..recording.recording import Recording
+from ..recording.scores import ATTENDS_TO
 from .sampler import record_concepts
 
 
@@ -19,6 +20,7 @@ def encode_image(
     concepts: Concepts,
     positive,
     latent: Tensor,
+    *,
     noise: float = 0.5,
     samples: int = 1,
     seed: int = 0,
@@ -40,24 +42,24 @@ def encode_image(
         raise ValueError(f"noise must lie in 0..1, it is {noise:g}.")
     if not positive:
         raise ValueError("positive: it holds no conditioning at all. Connect an encoded prompt, which may be empty text.")
-    options = {"spaces": spaces, "keep_vectors": keep_vectors, "attends_to": attends_to}
-    recorded, recording = record_concepts(model, concepts, **options, stop_early=True)
+    recorded_as = {"spaces": spaces, "keep_vectors": keep_vectors, "attends_to": attends_to}
+    recorded, recording = record_concepts(model, concepts, **recorded_as, stop_early=True, given_out=latent)
     check_latent(model, latent)
+    latent = fix_empty_latent_channels(recorded, latent)
     if as_authors:
-        family, network = family_of(model), model.get_model_object("diffusion_model")
-        positive = [[context, family.as_authors_encode(about, network)] for context, about in positive]
+        family = family_of(model)
+        positive = [[context, family.as_authors_encode(options)] for context, options in positive]
     sigma = recorded.get_model_object("model_sampling").percent_to_sigma(1 - noise)
     guider = CFGGuider(recorded)
     guider.set_conds(positive, [])
     guider.set_cfg(1.0)
     guider.sample(torch.zeros_like(latent), latent, ShowOnce(seed, progress), one_by_one(sigma, samples), disable_pbar=True, seed=seed)
-    recording.runs[-1].latents.append(latent.detach().cpu().clone())
     return recording
 
 
 def check_latent(model, latent: Tensor):
     channels = model.get_model_object("latent_format").latent_channels
-    if latent.ndim != 4 or latent.shape[1] != channels:
+    if latent.ndim not in (4, 5) or latent.shape[1] != channels:
         raise ValueError(
             f"latent: {list(latent.shape)} is not of this model, whose latents have {channels} channels. Encode with its own VAE."
         )

@@ -1,4 +1,4 @@
-"""What is heard of the model while it runs: one call of it, and the step that its calls make up."""
+"""What is heard of the model while it runs: one forward pass of it, and the step that its passes make up."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..recording.recording import Recording, Run
-from ..recording.scores import cross_scores, output_scores, value_scores
+from ..recording.recording import Recording
 from ..recording.vectors import Vectors, free_on_host, in_16_bit
-from .areas import average, is_whole
+from .areas import Area, average, is_whole
 from .memory import spare_the_picture
+from .receiver import Receiver
+
+SKIPPED_BLOCKS = "the model's blocks were skipped or run otherwise, by a cache or by another patch: take that out of the model"
 
 
 @dataclass
@@ -20,54 +22,67 @@ class Step:
     On CUDA nothing in it waits for the device in the plain case: one prompt for the whole picture, all of the schedule, no vectors and
     no preview. Scores of several prompts, or of one for a part of the picture, are averaged on the host.
 
-    index: of the positive conditionings among all. parts: uuid → Part, for those that are active.
-    size: height and width of the latent. pieces: uuid → space → scores [blocks, B, C, n] of a conditioning's part.
+    index: of the positive conditionings among all. areas: uuid → Area, for those that are active.
+    size: height and width of the latent. pieces: uuid → space → scores [blocks, B, C, n] of a conditioning's area.
     vectors: those to keep, if there are any.
     """
 
     sigma: Tensor
     index: int
-    parts: dict
+    areas: dict[object, Area]
     size: tuple[int, int]
     pieces: dict = field(default_factory=dict)
     vectors: Vectors | None = None
 
     def is_whole(self) -> bool:
         """Whether a single conditioning is for the whole picture."""
-        return len(self.parts) == 1 and all(is_whole(part, self.size) for part in self.parts.values())
+        return len(self.areas) == 1 and all(is_whole(area, self.size) for area in self.areas.values())
 
     def scores(self, patch: int) -> dict[str, Tensor] | None:
-        """space → scores [blocks, B, C, N] of the whole picture; None unless every part was heard."""
-        if not self.parts or self.pieces.keys() != self.parts.keys():
+        """space → scores [blocks, B, C, N] of the whole picture; None unless every area was heard."""
+        if not self.areas or self.pieces.keys() != self.areas.keys():
             return None
         if self.is_whole():
             (scores,) = self.pieces.values()
             return scores
         spaces = next(iter(self.pieces.values()))
-        heard = {space: [(self.parts[uuid], piece[space].cpu()) for uuid, piece in self.pieces.items()] for space in spaces}
+        heard = {space: [(self.areas[uuid], piece[space].cpu()) for uuid, piece in self.pieces.items()] for space in spaces}
         return {space: average(pieces, self.size, patch) for space, pieces in heard.items()}
 
 
-class Call:
+@dataclass(frozen=True)
+class OnDevice:
+    """Concepts where the model computes: embeddings [T, width], token_weights [C, T], positions [T], sequences [L, width]."""
+
+    embeddings: Tensor
+    token_weights: Tensor
+    positions: Tensor | None
+    sequences: tuple[Tensor, ...]
+
+
+class ForwardPass:
     """One call of the model: scores and, where wanted, vectors of its positive rows, block by block.
 
     chunks: (number, uuid) of the positive chunks in the model batch, which is chunk by chunk, picture by picture within.
-    image_tokens: how many tokens the picture, or its part, has. embeddings [T, width] and token_share [C, T]: on the model's device.
-    broken: set where a block gave no attention, after which nothing of the call is kept.
+    image_tokens: how many tokens the picture, or its part, has. is_over: set where a block gave no attention or memory ran out, after
+    which nothing of the pass is kept. observe: is given each block's scores, concept_out and image_out, if anyone wants them.
     """
 
-    def __init__(self, recording: Recording, run: Run, step: Step, chunks, grid, embeddings: Tensor, token_share: Tensor):
-        self.recording, self.run, self.step, self.chunks = recording, run, step, chunks
-        self.rows = rows_of([chunk for chunk, _ in chunks], run.batch, embeddings.device)
-        self.image_tokens = grid[0] * grid[1]
-        self.embeddings, self.token_share = embeddings, token_share
-        self.broken = False
-        self.blocks: list[dict] = []
+    def __init__(self, recording: Recording, receiver: Receiver, step: Step, chunks, image_tokens: int, concepts: OnDevice, observe=None):
+        self.recording, self.receiver, self.step, self.chunks, self.observe = recording, receiver, step, chunks, observe
+        self.rows = rows_of([chunk for chunk, _ in chunks], receiver.run.batch, concepts.embeddings.device)
+        self.image_tokens, self.on_device = image_tokens, concepts
+        self.is_over = False
+        self.blocks: list[dict[str, Tensor]] = []
         self.kept: list[tuple[Tensor, Tensor]] = []
+
+    @property
+    def token_weights(self) -> Tensor:
+        return self.on_device.token_weights
 
     def concepts(self, dtype) -> Tensor:
         """Their embeddings [recorded rows, T, width]."""
-        return self.embeddings.to(dtype).expand(len(self.chunks) * self.run.batch, -1, -1)
+        return self.on_device.embeddings.to(dtype).expand(len(self.chunks) * self.receiver.run.batch, -1, -1)
 
     def wants(self, space: str) -> bool:
         return space in self.recording.spaces
@@ -76,41 +91,40 @@ class Call:
         """The recorded rows of what has one row for all or one for each."""
         return x if x is None or len(x) == 1 else x[self.rows]
 
-    def break_off(self, reason: str):
-        self.broken = True
+    def skip(self, reason: str):
+        """Keep nothing of this pass; Decode tells why where nothing else was recorded."""
+        self.is_over = True
         self.blocks.clear()
         self.kept.clear()
-        self.run.missed = reason
+        self.receiver.run.skip(reason)
 
     @contextmanager
     def spare_the_picture(self):
-        with spare_the_picture(self.run):
+        with spare_the_picture(self.receiver):
             yield
-        self.broken = self.broken or bool(self.run.given_up)
+        self.is_over = self.is_over or bool(self.receiver.run.abort_reason)
 
-    def record(self, attended, image_out, concept_k, image_q, concept_v, image_v):
-        scores = {"output": output_scores(self.token_share, attended, image_out, self.recording.normalises_concepts)}
-        if self.wants("cross-attention"):
-            scores |= cross_scores(self.token_share, concept_k, image_q)
-        if self.wants("value"):
-            scores["value"] = value_scores(self.token_share, concept_v, image_v)
-        if len(self.blocks) in self.recording.kept_blocks and not self.run.vectors_gone:
-            self.kept.append((in_16_bit(attended), in_16_bit(image_out)))
+    def record(self, scores: dict[str, Tensor], concept_out: Tensor, image_out: Tensor):
+        """One block's space → scores [rows, C, N], and the vectors [rows, T, D] and [rows, N, D] in output space."""
+        if self.observe:
+            self.observe(scores, concept_out, image_out)
+        if len(self.blocks) in self.recording.kept_blocks and not self.receiver.run.vectors_gone:
+            self.kept.append((in_16_bit(concept_out), in_16_bit(image_out)))
         self.blocks.append(scores)
 
     def close(self):
-        """Hand the scores [blocks, B, C, n] of every chunk to the step, if the call is whole."""
-        if self.broken:
+        """Hand the scores [blocks, B, C, n] of every chunk to the step, if the pass is whole."""
+        if self.is_over:
             return
         if len(self.blocks) != self.recording.depth:
-            self.break_off("the model's blocks were skipped or run otherwise, by a cache or by another patch: take that out of the model")
+            self.skip(SKIPPED_BLOCKS)
             return
         for space in self.blocks[0]:
             scores = torch.stack([block[space] for block in self.blocks])
-            for (_, uuid), chunk in zip(self.chunks, scores.unflatten(1, (-1, self.run.batch)).unbind(1)):
+            for (_, uuid), chunk in zip(self.chunks, scores.unflatten(1, (-1, self.receiver.run.batch)).unbind(1)):
                 self.step.pieces.setdefault(uuid, {})[space] = chunk
         if self.kept and free_on_host() < sum(vector.nbytes for vectors in self.kept for vector in vectors):
-            self.run.let_vectors_go("RAM ran short while they were kept")
+            self.receiver.run.let_vectors_go("RAM ran short while they were kept")
         elif self.kept:
             self.step.vectors = Vectors(float(self.step.sigma), *(torch.stack(vectors) for vectors in zip(*self.kept)))
 

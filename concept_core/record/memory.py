@@ -6,19 +6,20 @@ from contextlib import contextmanager
 import torch
 from comfy.model_management import discard_cuda_async_error
 
-from ..recording.recording import MADE_ROOM, Recording, Run
+from ..recording.recording import MADE_ROOM, Recording
 from ..recording.vectors import free_on_host
+from .receiver import Receiver
 
 
 @contextmanager
-def spare_the_picture(run: Run):
+def spare_the_picture(receiver: Receiver):
     """Out of memory in here ends the run's recording, not its sampling; Decode tells."""
     try:
         yield
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        run.give_up("memory ran out while recording")
+        receiver.abort("memory ran out while recording")
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -37,7 +38,7 @@ def make_room(recording: Recording, needed: int):
     ValueError where they do not fit even so.
     """
     logging.info("Concept Attention keeps about %.2f GB of vectors.", needed / 1e9)
-    free = free_on_host() + sum(run.vector_bytes for run in recording.runs)
+    free = free_on_host() + sum(run.vector_nbytes for run in recording.runs)
     if needed > free:
         raise ValueError(
             f"keep_vectors needs about {needed / 1e9:.1f} GB of RAM, and {free / 1e9:.1f} GB are free: "

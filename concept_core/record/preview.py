@@ -8,6 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..recording.recording import Recording, Run
+from .receiver import Receiver
 
 LARGEST = 512  # side in pixels
 Draw = Callable[[Image.Image, Recording, Run], Image.Image]  # of a step's picture, one in which the maps are to be seen too
@@ -22,11 +23,11 @@ class Preview:
         form = patcher.model.latent_format
         self.previewer = form.latent_rgb_factors and Latent2RGBPreviewer(form.latent_rgb_factors, form.latent_rgb_factors_bias)
 
-    def show(self, run: Run, denoised: Tensor, step: int):
+    def show(self, receiver: Receiver, denoised: Tensor, step: int):
         """denoised: [B, channels, h, w], of which the first is shown."""
-        if run.given_up or run.heard == self.heard or self.previewer is None:
+        if receiver.run.abort_reason or receiver.heard == self.heard or self.previewer is None:
             return
-        self.heard = run.heard
-        run.land(wait=True)
-        drawn = self.draw(self.previewer.decode_latent_to_preview(denoised[:1]), self.recording, run)
+        self.heard = receiver.heard
+        receiver.land(wait=True)
+        drawn = self.draw(self.previewer.decode_latent_to_preview(denoised[:1]), self.recording, receiver.run)
         self.progress.update_absolute(step + 1, preview=("JPEG", drawn, LARGEST))

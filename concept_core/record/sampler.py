@@ -1,6 +1,7 @@
-"""Hooks ComfyUI's sampler: opens a run for every sampling and records the model's calls in it."""
+"""Hooks ComfyUI's sampler: opens a run for every sampling and records the model's forward passes in it."""
 
 import math
+from collections.abc import Callable
 from contextlib import contextmanager
 
 import torch
@@ -10,17 +11,18 @@ from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
 from ..concepts.concepts import Concepts
+from ..families.family import Family
 from ..families.registry import family_of
 from ..recording.blocks import parse_blocks
-from ..recording.recording import ATTENDS_TO, Recording, Run
-from ..recording.scores import SPACES
+from ..recording.recording import Recording, Run
+from ..recording.scores import ATTENDS_TO, SPACES
 from ..recording.vectors import BYTES
 from ..recording.window import check_window
-from .areas import Part, token_grid
-from .forward_pass import Call, Step
-from .hooks import tap_blocks
+from .areas import Area
+from .forward_pass import ForwardPass, OnDevice, Step
 from .memory import make_room, spare_the_picture
 from .preview import Draw, Preview
+from .receiver import Receiver
 
 KEY = "concept_attention"
 WEIGHED_BY = ("area", "strength", "mask", "mask_strength", "timestep_start", "timestep_end", "default", "uuid")
@@ -29,6 +31,7 @@ WEIGHED_BY = ("area", "strength", "mask", "mask_strength", "timestep_start", "ti
 def record_concepts(
     model,
     concepts: Concepts,
+    *,
     start_percent: float = 0.0,
     end_percent: float = 1.0,
     spaces: str = "output",
@@ -36,65 +39,67 @@ def record_concepts(
     stop_early: bool = False,
     attends_to: tuple[str, ...] = ATTENDS_TO,
     preview: Draw | None = None,
+    given_out: Tensor | None = None,
+    observe: Callable[[dict[str, Tensor], Tensor, Tensor], None] | None = None,
 ):
     """A clone of a ComfyUI MODEL that records `concepts` whenever it samples, and its Recording.
 
     keep_vectors: blocks, as parse_blocks reads them, whose output vectors are kept too; "" for none. stop_early: leave out the
     blocks after the last one that is heard; the model's output is of no use then. attends_to: for the paper's ablation, what
-    the concepts attend to, as in taps.attend. preview: draws what is shown while sampling. ValueError for a model
-    family that is not supported, or concepts from a text encoder that does not fit it.
+    the concepts attend to, as in joint.attend. preview: draws what is shown while sampling. given_out: a latent that a sampling is to be
+    found by, beside those that the sampler gives out. observe: is called with each block's space → scores, concept_out and
+    image_out. ValueError for a model family that is not supported, or concepts from a text encoder that does not fit it.
     """
     check_window(start_percent, end_percent)
     family = family_of(model)
-    network = model.get_model_object("diffusion_model")
-    check_fit(concepts, family, network)
-    depth = family.depth(network)
-    default_blocks = family.default_blocks(depth)
+    check_fit(concepts, family)
     recording = Recording(
         concepts=concepts,
         spaces=SPACES if spaces == "all" else tuple(spaces.split(" + ")),
-        depth=depth,
-        default_blocks=default_blocks,
-        pixels_per_token=family.latent_pixel * family.patch,
+        depth=family.depth,
+        default_blocks=family.default_blocks,
+        pixels_per_token=family.pixels_per_token,
         normalises_concepts=family.normalises_concepts,
         attends_to=attends_to,
-        kept_blocks=tuple(parse_blocks(keep_vectors, depth, default_blocks, "keep_vectors")) if keep_vectors.strip() else (),
+        kept_blocks=tuple(parse_blocks(keep_vectors, family.depth, family.default_blocks, "keep_vectors")) if keep_vectors.strip() else (),
     )
-    recorder = Recorder(family, recording, start_percent, end_percent, family.later_blocks(network) if stop_early else [], preview)
+    left_out = family.later_blocks if stop_early else []
+    recorder = Recorder(family, recording, (start_percent, end_percent), left_out, preview, given_out, observe)
     model = model.clone()
     model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, recorder.outer_sample)
     model.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, recorder.predict_noise)
     model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, recorder.calc_cond_batch)
-    model.add_wrapper_with_key(family.wrapper, KEY, family.forward_with(recorder))
+    model.add_wrapper_with_key(family.wrapper, KEY, family.forward_with(recorder.listening))
     return model, recording
 
 
-def check_fit(concepts, family, network):
-    width, needed = concepts.embeddings.shape[1], family.embedding_width(network)
-    if concepts.encoder not in family.encoders or width != needed:
+def check_fit(concepts: Concepts, family: Family):
+    width = concepts.embeddings.shape[1]
+    if concepts.encoder not in family.encoders or width != family.embedding_width:
         raise ValueError(
             f"The concepts were encoded by {concepts.encoder} with width {width}, but this model ({family.name}) reads "
-            f"{' or '.join(family.encoders)} with width {needed}: connect the CLIP that belongs to the model to Encode Concepts."
+            f"{' or '.join(family.encoders)} with width {family.embedding_width}: connect the CLIP that belongs to the model to "
+            "Encode Concepts."
         )
 
 
 class Recorder:
-    """Belongs to one patched model: knows the run that is being sampled and the step that is being predicted, if any."""
+    """Belongs to one patched model: knows the sampling that goes on and the step that is being predicted, if any."""
 
-    def __init__(self, family, recording: Recording, start_percent: float, end_percent: float, left_out: list, draw: Draw | None):
-        self.family, self.recording, self.left_out, self.draw = family, recording, left_out, draw
-        self.start_percent, self.end_percent = start_percent, end_percent
-        self.has_window = start_percent > 0 or end_percent < 1
-        self.on_device: dict[torch.device, tuple[Tensor, Tensor]] = {}
-        self.run = self.guider = self.step = None
+    def __init__(self, family: Family, recording: Recording, window: tuple[float, float], left_out: list, draw, given_out, observe):
+        self.family, self.recording, self.window, self.left_out = family, recording, window, left_out
+        self.draw, self.given_out, self.observe = draw, given_out, observe
+        self.on_device: dict[torch.device, OnDevice] = {}
+        self.receiver = self.guider = self.step = None
         self.heard = False
 
     def outer_sample(self, executor, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, *args, **kwargs):
         """OUTER_SAMPLE wrapper: a run is kept only if its sampling ends well."""
-        enclosing = self.run, self.guider, self.step
+        enclosing = self.receiver, self.guider, self.step
         self.guider, self.step = executor.class_obj, None
         patcher = self.guider.model_patcher
-        self.run = run = self.new_run(noise, patcher.get_model_object("model_sampling"))
+        run = self.new_run(noise, patcher.get_model_object("model_sampling"))
+        self.receiver = receiver = Receiver(run)
         last_denoised = None
         preview = None
 
@@ -104,39 +109,43 @@ class Recorder:
             if callback is not None:
                 callback(step, denoised, x, total_steps)
             if preview is not None:
-                with spare_the_picture(run):
-                    preview.show(run, denoised, step)
+                with spare_the_picture(receiver):
+                    preview.show(receiver, denoised, step)
 
         try:
             if self.draw:
                 preview = Preview(self.recording, patcher, len(sigmas) - 1, self.draw)
             if self.recording.kept_blocks:
-                make_room(self.recording, self.bytes_of_vectors(run, sigmas, patcher.get_model_object("diffusion_model")))
+                make_room(self.recording, self.nbytes_of_vectors(run, sigmas))
             samples = executor(noise, latent_image, sampler, sigmas, denoise_mask, keep_denoised, *args, **kwargs)
         finally:
-            self.run, self.guider, self.step = enclosing
+            self.receiver, self.guider, self.step = enclosing
             self.on_device.clear()
-        with spare_the_picture(run):
-            run.settle()
+        with spare_the_picture(receiver):
+            receiver.settle()
         run.latents.append(samples.detach().cpu().clone())
         if last_denoised is not None:  # SamplerCustomAdvanced gives this out too
             run.latents.append(patcher.model.process_latent_out(last_denoised.detach().cpu()).clone())
+        if self.given_out is not None:
+            run.latents.append(self.given_out.detach().cpu().clone())
         self.recording.keep(run)
         return samples
 
-    def new_run(self, noise, model_sampling):
+    def new_run(self, noise: Tensor, model_sampling) -> Run:
+        if math.prod(noise.shape[2:-2]) > 1:
+            raise ValueError(
+                f"Concept Attention does not record clips or layers yet, and this latent {list(noise.shape)} has {noise.shape[2]} of them: "
+                "bypass the Apply node."
+            )
         size, pixel = tuple(noise.shape[-2:]), self.family.latent_pixel
         image_size = (size[0] * pixel, size[1] * pixel)
-        return Run(len(noise), size, self.grid(noise), image_size, model_sampling.percent_to_sigma, origin=running_node())
+        return Run(len(noise), size, self.family.token_grid(noise), image_size, model_sampling.percent_to_sigma, origin=running_node())
 
-    def bytes_of_vectors(self, run: Run, sigmas, network) -> int:
+    def nbytes_of_vectors(self, run: Run, sigmas) -> int:
         """About how many bytes of vectors a sampling keeps: samplers that call the model twice a step keep up to twice as many."""
-        steps = sum(run.is_within(float(sigma), self.start_percent, self.end_percent) for sigma in sigmas[:-1])
+        steps = sum(run.is_within(float(sigma), *self.window) for sigma in sigmas[:-1])
         tokens = math.prod(run.grid) + len(self.recording.concepts.embeddings)
-        return steps * len(self.recording.kept_blocks) * run.batch * tokens * self.family.width(network) * BYTES
-
-    def grid(self, latent) -> tuple[int, int]:
-        return token_grid(latent.shape[-2:], self.family.patch)
+        return steps * len(self.recording.kept_blocks) * run.batch * tokens * self.family.width * BYTES
 
     def predict_noise(self, executor, *args, **kwargs):
         """PREDICT_NOISE wrapper: of one prediction the first pass over the positive conditioning counts.
@@ -152,31 +161,36 @@ class Recorder:
         try:
             out = executor(model, conds, x_in, timestep, model_options)
             if self.step is not None:
-                with spare_the_picture(self.run):
-                    self.run.add(self.step.sigma, self.step.scores(self.family.patch), self.step.vectors)
+                with spare_the_picture(self.receiver):
+                    self.close_step(self.step)
         finally:
             self.step = None
         return out
 
-    def open_step(self, model, conds, x_in, timestep):
+    def close_step(self, step: Step):
+        scores = step.scores(self.family.patch)
+        if scores is not None and not self.receiver.run.abort_reason:
+            self.receiver.add(step.sigma, scores, step.vectors)
+
+    def open_step(self, model, conds, x_in, timestep) -> Step | None:
         """The step to record, or None where there is nothing to: outside a sampling, its window, or without positive."""
-        if self.run is None or self.run.given_up or self.heard or model is not self.guider.inner_model:
+        if self.receiver is None or self.receiver.run.abort_reason or self.heard or model is not self.guider.inner_model:
             return None
-        sigma = timestep[0]
-        if self.has_window and not self.run.is_within(float(sigma), self.start_percent, self.end_percent):
+        run, sigma = self.receiver.run, timestep[0]
+        if self.window != (0, 1) and not run.is_within(float(sigma), *self.window):
             return None
         index = self.positive_index(conds)
         if index is None:
-            self.miss(self.why_not_positive())
+            run.skip(self.why_not_positive())
             return None
-        if len(x_in) != self.run.batch or tuple(x_in.shape[-2:]) != self.run.size:
-            raise part_of_the_picture(x_in)
+        if len(x_in) != run.batch or tuple(x_in.shape[-2:]) != run.size:
+            raise not_the_whole_picture(x_in)
         self.heard = True
-        parts = parts_of(conds[index], x_in, timestep)
-        if not parts:
-            self.miss("none of the positive conditionings was active in a step: widen their timestep ranges")
-        step = Step(sigma, index, parts, self.run.size)
-        if self.recording.kept_blocks and step.parts and not step.is_whole():
+        areas = areas_of(conds[index], x_in, timestep)
+        if not areas:
+            run.skip("none of the positive conditionings was active in a step: widen their timestep ranges")
+        step = Step(sigma, index, areas, run.size)
+        if self.recording.kept_blocks and step.areas and not step.is_whole():
             raise ValueError(
                 "keep_vectors is for one positive prompt over the whole picture, and here are several, or one for a part of it. "
                 "Leave keep_vectors of the Apply node empty, or give the sampler one prompt."
@@ -198,45 +212,47 @@ class Recorder:
             return "the sampler's positive prompt holds no conditioning at all: connect an encoded prompt, which may be empty text"
         return "the guider never predicted from all of its positive conditioning: use another guider"
 
-    def miss(self, reason: str):
-        self.run.missed = self.run.missed or reason
-
     @contextmanager
-    def listening(self, x, transformer_options, new_stream):
+    def listening(self, x: Tensor, transformer_options: dict, new_stream: Callable):
         """Around one call of the model: transformer options that record it where there is something to record.
 
-        new_stream: Call → the family's Stream.
+        new_stream: ForwardPass → the family's stream.
         """
-        call = None
-        with spare_the_picture(self.run):
-            call = self.open_call(x, transformer_options)
-            stream = call and new_stream(call)
-        if call is None or call.run.given_up:
+        if self.step is None:
             yield transformer_options
             return
-        yield tap_blocks(transformer_options, stream, call, self.left_out)
-        with call.spare_the_picture():
-            call.close()
+        forward = stream = None
+        with spare_the_picture(self.receiver):
+            forward = self.open_forward_pass(x, transformer_options)
+            stream = forward and new_stream(forward)
+        if stream is None:
+            yield transformer_options
+            return
+        yield stream.hook(transformer_options, self.left_out)
+        with forward.spare_the_picture():
+            forward.close()
 
-    def open_call(self, x, transformer_options):
-        """The call to record for a model input x, or None if it holds nothing of the step's positive conditioning."""
-        step = self.step
-        if step is None or self.run.given_up:
+    def open_forward_pass(self, x: Tensor, transformer_options: dict) -> ForwardPass | None:
+        """What is to be recorded of a call with x, or None if it holds nothing of the step's positive conditioning."""
+        step, run = self.step, self.receiver.run
+        if run.abort_reason:
             return None
         named = zip(transformer_options["cond_or_uncond"], transformer_options["uuids"])
-        chunks = [(chunk, uuid) for chunk, (index, uuid) in enumerate(named) if index == step.index and uuid in step.parts]
+        chunks = [(chunk, uuid) for chunk, (index, uuid) in enumerate(named) if index == step.index and uuid in step.areas]
         if not chunks:
             return None
-        size = step.parts[chunks[0][1]].size
-        if tuple(x.shape[-2:]) != size or len(x) != len(transformer_options["uuids"]) * self.run.batch:
-            raise part_of_the_picture(x)
-        return Call(self.recording, self.run, step, chunks, token_grid(size, self.family.patch), *self.concepts_on(x.device))
+        if tuple(x.shape[-2:]) != step.areas[chunks[0][1]].size or len(x) != len(transformer_options["uuids"]) * run.batch:
+            raise not_the_whole_picture(x)
+        tokens = math.prod(self.family.token_grid(x))
+        return ForwardPass(self.recording, self.receiver, step, chunks, tokens, self.concepts_on(x.device), self.observe)
 
-    def concepts_on(self, device) -> tuple[Tensor, Tensor]:
-        """Embeddings [T, width] and token shares [C, T] on a device, moved there once in a sampling."""
+    def concepts_on(self, device: torch.device) -> OnDevice:
+        """Moved there once in a sampling."""
         if device not in self.on_device:
             concepts = self.recording.concepts
-            self.on_device[device] = concepts.embeddings.to(device), concepts.token_share.to(device)
+            positions = None if concepts.positions is None else concepts.positions.to(device)
+            sequences = tuple(sequence.to(device) for sequence in concepts.sequences)
+            self.on_device[device] = OnDevice(concepts.embeddings.to(device), concepts.token_weights.to(device), positions, sequences)
         return self.on_device[device]
 
 
@@ -250,15 +266,15 @@ def uuids(conditionings):
     return {conditioning["uuid"] for conditioning in conditionings}
 
 
-def part_of_the_picture(x):
+def not_the_whole_picture(x):
     return ValueError(
         f"Concept Attention cannot record a part of the picture, or one that changes its size: the model was called on {list(x.shape)}, "
         "as context windows, tiled sampling and samplers that enlarge the latent do. Take that out, or bypass the Apply node."
     )
 
 
-def parts_of(conditionings, x_in, timestep) -> dict:
-    """uuid → Part of every conditioning that is active at `timestep`, with the weights that ComfyUI gives it.
+def areas_of(conditionings, x_in, timestep) -> dict:
+    """uuid → Area of every conditioning that is active at `timestep`, with the weights that ComfyUI gives it.
 
     ValueError where ComfyUI gives it weights that do not fit its area.
     """
@@ -268,15 +284,17 @@ def parts_of(conditionings, x_in, timestep) -> dict:
     to_run = {None: [(one, 0) for one in weighed if one is not None]}
     if defaults:
         finalize_default_conds(None, to_run, [defaults], x_in, timestep, {})
-    return {one.uuid: as_part(one, plain[one.uuid]) for one, _ in to_run[None]}
+    return {one.uuid: as_area(one, plain[one.uuid]) for one, _ in to_run[None]}
 
 
-def as_part(weighed, plain) -> Part:
+def as_area(weighed, plain) -> Area:
     if weighed.mult.shape[2:] != weighed.input_x.shape[2:]:
         raise ValueError(
             "A default conditioning has an area of its own, and the other conditionings leave some of the picture to it: ComfyUI cannot "
             "sample that, with Concept Attention or without. Take the area out of the default conditioning."
         )
-    top, left = weighed.area[2:] if weighed.area is not None else (0, 0)
+    top, left = weighed.area[-2:] if weighed.area is not None else (0, 0)
     even = not plain.keys() & {"area", "mask", "default"} and plain.get("strength", 1.0) > 0
-    return Part(top, left, weighed.mult[:, 0], even)
+    weight = weighed.mult[:, 0]
+    weight = weight.reshape(len(weight), *weight.shape[-2:])  # without the frame that some models' latents have
+    return Area(top, left, weight, even)

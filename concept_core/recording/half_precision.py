@@ -8,12 +8,13 @@ from torch import Tensor
 
 from .scores import CROSS_SHARE
 
+HALF_PRECISION_FROM = 16 << 20  # bytes of a sampling's scores in float32
 LOWEST = torch.finfo(torch.float16).min
 SMALLEST = 2.0**-14  # above 0 at float16's full precision
 
 
 @dataclass(frozen=True)
-class Packed:
+class HalfPrecision:
     """Scores [blocks, B, C, N] in 16 bit: shares stay within 5e-4, as far as float32 tells scores apart, and raw scores within 5e-4 of
     their range.
 
@@ -27,7 +28,7 @@ class Packed:
     span: Tensor
 
     @classmethod
-    def of(cls, scores: Tensor) -> "Packed | None":
+    def of(cls, scores: Tensor) -> "HalfPrecision | None":
         """None for what float16 cannot hold so: concepts farther apart than 65504, NaN, infinity."""
         highest, place = scores.max(2, keepdim=True)
         low = highest.amin(3, keepdim=True)
@@ -49,15 +50,15 @@ class Packed:
         return self.numbers.nbytes + self.low.nbytes + self.span.nbytes
 
 
-class PackedStep(Mapping[str, Tensor]):
+class HalfPrecisionStep(Mapping[str, Tensor]):
     """space → scores [blocks, B, C, N] float32 of one step, held packed where that is possible."""
 
     def __init__(self, step: Mapping[str, Tensor]):
-        self.spaces = {space: _packed(space, scores) for space, scores in step.items()}
+        self.spaces = {space: _halved(space, scores) for space, scores in step.items()}
 
     def __getitem__(self, space: str) -> Tensor:
         scores = self.spaces[space]
-        if not isinstance(scores, Packed):
+        if not isinstance(scores, HalfPrecision):
             return scores
         return scores.scores().exp_() if space == CROSS_SHARE else scores.scores()
 
@@ -72,7 +73,7 @@ class PackedStep(Mapping[str, Tensor]):
         return sum(packed.nbytes for packed in self.spaces.values())
 
 
-def _packed(space, scores):
+def _halved(space, scores):
     """Shares by their logarithms, so that small ones are as exact as large ones."""
-    packed = Packed.of(scores.clamp(min=1e-30).log() if space == CROSS_SHARE else scores)
+    packed = HalfPrecision.of(scores.clamp(min=1e-30).log() if space == CROSS_SHARE else scores)
     return scores if packed is None else packed

@@ -1,5 +1,6 @@
 """From the device to the host without making the model wait."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -7,35 +8,35 @@ from torch import Tensor
 
 
 @dataclass
-class Transfer:
+class HostCopy:
     """Copies on their way to the host, to be read after `finish`."""
 
-    tensors: dict[str, Tensor]
+    tensors: list[Tensor]
     events: list[torch.cuda.Event] = field(default_factory=list)
 
     @classmethod
-    def start(cls, tensors: dict[str, Tensor]) -> "Transfer":
+    def start(cls, tensors: Sequence[Tensor]) -> "HostCopy":
         """From CUDA devices beside what they compute next, into pinned memory; from others at once."""
-        transfer = cls({name: _copy(tensor) for name, tensor in tensors.items()})
-        for device in {tensor.device for tensor in tensors.values() if tensor.is_cuda}:
-            transfer.events.append(torch.cuda.current_stream(device).record_event())
-        return transfer
+        started = cls([_copy(tensor) for tensor in tensors])
+        for device in {tensor.device for tensor in tensors if tensor.is_cuda}:
+            started.events.append(torch.cuda.current_stream(device).record_event())
+        return started
 
     def has_landed(self) -> bool:
         """Whether `finish` would not have to wait."""
         return all(event.query() for event in self.events)
 
-    def finish(self) -> dict[str, Tensor]:
-        """name → tensor, in ordinary memory: what was pinned is used again for the next ones."""
+    def finish(self) -> list[Tensor]:
+        """In ordinary memory: what was pinned is used again for the next ones."""
         for event in self.events:
             event.synchronize()
         if self.events:
-            self.tensors, self.events = {name: tensor.clone() for name, tensor in self.tensors.items()}, []
+            self.tensors, self.events = [tensor.clone() for tensor in self.tensors], []
         return self.tensors
 
     @property
     def nbytes(self) -> int:
-        return sum(tensor.nbytes for tensor in self.tensors.values())
+        return sum(tensor.nbytes for tensor in self.tensors)
 
 
 def _copy(tensor):

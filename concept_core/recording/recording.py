@@ -8,17 +8,14 @@ import torch
 from torch import Tensor
 
 from ..concepts.concepts import Concepts
-from .half_precision import PackedStep
-from .host_copy import Transfer
+from .half_precision import HalfPrecisionStep
+from .scores import ATTENDS_TO
 from .vectors import Vectors, free_on_host
 
 MAX_OLDER = 8
 MAX_BYTES = 1 << 30
 SPARE_BYTES = 2 << 30  # of RAM, which the running queue's samplings leave to others
-MAX_RUN_BYTES = MAX_VECTOR_BYTES = 4 << 30
-PACKED_FROM = 16 << 20  # bytes of a sampling's scores in float32
-ATTENDS_TO = ("concepts", "image")
-SIGMA = "sigma"
+MAX_VECTOR_BYTES = 4 << 30
 MADE_ROOM = "they made room for a newer sampling's"
 NO_ROOM = "its scores made room for those of newer samplings"
 
@@ -28,13 +25,12 @@ class Run:
     """One sampling.
 
     size: height and width of the latent. grid: rows and columns of image tokens. image_size: height and width in pixels.
-    steps: sigma → space → scores [blocks, B, C, N], the mean over the `calls` at that sigma; while sampling goes on, of those
-    that are not `in_flight` to the host any more. heard: how many calls were recorded.
+    steps: sigma → space → scores [blocks, B, C, N], the mean over the calls of the model at that sigma.
     vectors: those to keep, of every call. vectors_gone: why they are no longer there, if they are not.
     latents: what the sampler gave out, [B, channels, h, w]; a run belongs to these and to no other.
     origin: the queue and the node that sampled, where ComfyUI runs a queue.
-    given_up: why there are no scores, if there are none; then nothing of the run is kept but its latents.
-    missed: why steps were not recorded, where some were not.
+    abort_reason: why there are no scores, if there are none; then nothing of the run is kept but its latents.
+    skip_reason: why steps were not recorded, where some were not.
     """
 
     batch: int
@@ -42,31 +38,22 @@ class Run:
     grid: tuple[int, int]
     image_size: tuple[int, int]
     percent_to_sigma: Callable[[float], float]
-    in_flight: list[Transfer] = field(default_factory=list)
-    heard: int = 0
     steps: dict[float, Mapping[str, Tensor]] = field(default_factory=dict)
-    calls: dict[float, int] = field(default_factory=dict)
     vectors: list[Vectors] = field(default_factory=list)
     vectors_gone: str = ""
     latents: list[Tensor] = field(default_factory=list)
     origin: tuple[str, str] | None = None
-    given_up: str = ""
-    missed: str = ""
+    abort_reason: str = ""
+    skip_reason: str = ""
 
-    def give_up(self, reason: str):
-        if not self.given_up:
-            logging.warning("Concept Attention: %s. The picture goes on without its maps.", reason)
-        self._empty(reason)
-
-    def make_room(self):
-        logging.warning("Concept Attention lets go of a sampling, since %s.", NO_ROOM)
-        self._empty(NO_ROOM)
-
-    def _empty(self, reason: str):
-        self.given_up = reason
-        self.in_flight.clear()
+    def drop(self, reason: str):
+        """Keep nothing but the latents, and why."""
+        self.abort_reason = reason
         self.steps.clear()
         self.vectors.clear()
+
+    def skip(self, reason: str):
+        self.skip_reason = self.skip_reason or reason
 
     def is_of_queue(self, other: "Run") -> bool:
         """Whether both were sampled in one queue of ComfyUI's."""
@@ -80,36 +67,6 @@ class Run:
         if self.origin is None or older.origin is None:
             return self.origin == older.origin
         return self.origin[1] == older.origin[1] and not self.is_of_queue(older)
-
-    def add(self, sigma: Tensor, scores: dict[str, Tensor] | None, vectors: Vectors | None = None):
-        """Scores [blocks, B, C, N] at one sigma, None where they could not be heard; and the vectors that they come from, if any."""
-        if scores is None or self.given_up:
-            return
-        if vectors is not None:
-            self.vectors.append(vectors)
-        self.heard += 1
-        self.in_flight.append(Transfer.start({SIGMA: sigma, **scores}))
-        self.land(wait=False)
-        if self.bytes > MAX_RUN_BYTES:
-            self.give_up(f"the scores of one sampling grew beyond {MAX_RUN_BYTES >> 30} GB")
-
-    def land(self, wait: bool):
-        """Take up what has come to the host, or wait for all of it."""
-        while self.in_flight and (wait or self.in_flight[0].has_landed()):
-            scores = self.in_flight.pop(0).finish()
-            sigma = float(scores.pop(SIGMA))
-            count = self.calls[sigma] = self.calls.get(sigma, 0) + 1
-            if count > 1:
-                before = self.steps[sigma]
-                scores = {space: before[space] + (scores[space] - before[space]) / count for space in scores}
-            self.steps[sigma] = scores
-
-    def settle(self):
-        """The sampling has ended: all of it comes to the host, and is packed if it is much."""
-        self.land(wait=True)
-        if sum(scores.nbytes for step in self.steps.values() for scores in step.values()) > PACKED_FROM:
-            for sigma in self.steps:
-                self.steps[sigma] = PackedStep(self.steps[sigma])
 
     def window(self, start_percent: float, end_percent: float) -> list[dict[str, Tensor]]:
         """The scores of the steps between two points of the schedule, first step first."""
@@ -136,14 +93,17 @@ class Run:
         return None
 
     @property
-    def bytes(self) -> int:
-        """Of all but the vectors."""
-        steps = sum(step.nbytes if isinstance(step, PackedStep) else sum(t.nbytes for t in step.values()) for step in self.steps.values())
-        return steps + sum(held.nbytes for held in self.in_flight + self.latents)
+    def score_nbytes(self) -> int:
+        return sum(nbytes_of(step) for step in self.steps.values())
 
     @property
-    def vector_bytes(self) -> int:
-        return sum(vectors.bytes for vectors in self.vectors)
+    def nbytes(self) -> int:
+        """Of all but the vectors."""
+        return self.score_nbytes + sum(latent.nbytes for latent in self.latents)
+
+    @property
+    def vector_nbytes(self) -> int:
+        return sum(vectors.nbytes for vectors in self.vectors)
 
     def let_vectors_go(self, reason: str):
         logging.warning("Concept Attention lets the vectors of a sampling go: %s.", reason)
@@ -159,7 +119,7 @@ class Recording:
     queue supersedes the last MAX_OLDER are kept. Beyond MAX_BYTES the superseded runs go first, then those of earlier queues, and those
     of the running one only where RAM is short.
 
-    attends_to: what the concepts attended to. kept_blocks: those whose output vectors are kept too.
+    attends_to: what the concepts concept_out to. kept_blocks: those whose output vectors are kept too.
     normalises_concepts: whether a concept's vectors are scaled to length 1 before the dot product.
     """
 
@@ -181,25 +141,26 @@ class Recording:
         running = [other for other in self.runs[:-1] if other.is_of_queue(run)]
         self._remove([other for other in self.runs[:-1] if other not in running], until_it_fits=True)
         for other in running:
-            if not other.given_up and self.bytes > MAX_BYTES and free_on_host() < SPARE_BYTES:
-                other.make_room()
+            if not other.abort_reason and self.nbytes > MAX_BYTES and free_on_host() < SPARE_BYTES:
+                logging.warning("Concept Attention lets go of a sampling, since %s.", NO_ROOM)
+                other.drop(NO_ROOM)
         for older in self.runs[:-1]:
-            if older.vectors and sum(run.vector_bytes for run in self.runs) > MAX_VECTOR_BYTES:
+            if older.vectors and sum(run.vector_nbytes for run in self.runs) > MAX_VECTOR_BYTES:
                 older.let_vectors_go(MADE_ROOM)
-        if run.bytes > MAX_BYTES:
+        if run.nbytes > MAX_BYTES:
             logging.warning(
-                "Concept Attention keeps %.1f GB of scores for one sampling: record fewer steps, spaces or concepts.", run.bytes / 1e9
+                "Concept Attention keeps %.1f GB of scores for one sampling: record fewer steps, spaces or concepts.", run.nbytes / 1e9
             )
 
     def _remove(self, runs: list[Run], until_it_fits: bool = False):
         for run in runs:
-            if not until_it_fits or self.bytes > MAX_BYTES:
+            if not until_it_fits or self.nbytes > MAX_BYTES:
                 self.runs.remove(run)
 
     @property
-    def bytes(self) -> int:
+    def nbytes(self) -> int:
         """Of all runs, but for their vectors."""
-        return sum(run.bytes for run in self.runs)
+        return sum(run.nbytes for run in self.runs)
 
     def run_of(self, samples: Tensor) -> tuple[Run, list[int]]:
         """The run that made these samples [B, channels, h, w], and each picture's row in it. ValueError if there is none."""
@@ -220,3 +181,7 @@ class Recording:
             f"Connect the sampler's own output. Of earlier queues only the last {MAX_OLDER} samplings are kept, fewer if they are large: "
             "to get one back, clear ComfyUI's execution cache and queue again."
         )
+
+
+def nbytes_of(step: Mapping[str, Tensor]) -> int:
+    return step.nbytes if isinstance(step, HalfPrecisionStep) else sum(scores.nbytes for scores in step.values())

@@ -3,29 +3,30 @@
 from torch import Tensor, einsum
 from torch.nn.functional import normalize
 
+ATTENDS_TO = ("concepts", "image")
 SPACES = ("output", "cross-attention", "value")
 # Beside the mean over heads, cross-attention is kept after a softmax over concepts in each head, as in the paper.
 CROSS_SHARE = "cross-attention, softmax per head"
 
 
-def output_scores(token_share: Tensor, attended: Tensor, image_out: Tensor, normalise: bool = False) -> Tensor:
-    """[B, C, N]: o_c · o_x, the mean over a concept's tokens. attended [B, T, D], image_out [B, N, D], token_share [C, T].
+def output_scores(token_weights: Tensor, concept_out: Tensor, image_out: Tensor, normalise: bool = False) -> Tensor:
+    """[B, C, N]: o_c · o_x, the mean over a concept's tokens. concept_out [B, T, D], image_out [B, N, D], token_weights [C, T].
 
     normalise: scale each concept token's vector to length 1 before.
     """
-    attended = normalize(attended.float(), dim=-1) if normalise else attended.float()
-    concept_out = einsum("ct,btd->bcd", token_share, attended)
+    concept_out = normalize(concept_out.float(), dim=-1) if normalise else concept_out.float()
+    concept_out = einsum("ct,btd->bcd", token_weights, concept_out)
     return concept_out @ image_out.float().transpose(1, 2)
 
 
-def cross_scores(token_share: Tensor, concept_k: Tensor, image_q: Tensor) -> dict[str, Tensor]:
+def cross_scores(token_weights: Tensor, concept_k: Tensor, image_q: Tensor) -> dict[str, Tensor]:
     """[B, C, N] each: image queries · concept keys, both [B, heads, ·, d], raw and as shares, the mean over heads."""
-    keys = einsum("ct,bhtd->bhcd", token_share, concept_k.float())
+    keys = einsum("ct,bhtd->bhcd", token_weights, concept_k.float())
     per_head = keys @ image_q.float().transpose(2, 3)
     return {"cross-attention": per_head.mean(1), CROSS_SHARE: per_head.softmax(2).mean(1)}
 
 
-def value_scores(token_share: Tensor, concept_v: Tensor, image_v: Tensor) -> Tensor:
+def value_scores(token_weights: Tensor, concept_v: Tensor, image_v: Tensor) -> Tensor:
     """[B, C, N]: v_c · v_x with heads joined; concept_v [B, heads, T, d], image_v [B, heads, N, d]."""
-    values = einsum("ct,bhtd->bhcd", token_share, concept_v.float())
+    values = einsum("ct,bhtd->bhcd", token_weights, concept_v.float())
     return einsum("bhcd,bhnd->bcn", values, image_v.float())

@@ -21,7 +21,7 @@ class Vectors:
     image: Tensor
 
     @property
-    def bytes(self) -> int:
+    def nbytes(self) -> int:
         return self.concepts.nbytes + self.image.nbytes
 
 

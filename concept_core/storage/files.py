@@ -12,23 +12,24 @@ from torch import Tensor
 
 from ..concepts.concepts import Concepts
 from ..maps.maps import Maps
-from ..recording.half_precision import PackedStep
-from ..recording.recording import PACKED_FROM, Recording, Run
+from ..recording.half_precision import HALF_PRECISION_FROM, HalfPrecisionStep
+from ..recording.recording import Recording, Run
 from ..recording.vectors import free_on_host
 from .schemas import MAPS, RECORDING, SCHEDULE, VECTORS, About, AboutMaps, AboutRecording, Unfit
 from .tensor_files import TensorFile, open_tensors
 
-OF_MAPS = ("names", "shown", "shares", "image_size", "pixels_per_token")
-OF_RUN = ("size", "grid", "image_size", "missed")
+OF_MAPS = ("names", "num_shown", "softmaxed", "image_size", "pixels_per_token")
+OF_RUN = ("size", "grid", "image_size", "skip_reason")
 OF_RECORDING = ("spaces", "depth", "pixels_per_token", "normalises_concepts", "attends_to", "kept_blocks")
+IN_FILES = {"num_shown": "shown", "softmaxed": "shares", "skip_reason": "missed"}  # names of fields that were once called otherwise
 OF_SAMPLING = ("sigmas", "schedule", "samples", "token_share")
 PERCENTS = np.arange(SCHEDULE) / (SCHEDULE - 1)  # the steps of the widgets
 
 
 def save_maps(maps: Maps, path: Path):
     """`maps` [B, C, h, w] float32; the rest in the metadata. ValueError for NaN or infinity, and where it cannot be written."""
-    about = {field: getattr(maps, field) for field in OF_MAPS}
-    _save({"maps": maps.checked().values.contiguous()}, path, MAPS, about)
+    about = _fields(maps, OF_MAPS)
+    _save({"maps": maps.values.contiguous()}, path, MAPS, about)
 
 
 def load_maps(path: Path) -> Maps:
@@ -43,25 +44,31 @@ def save_recording(recording: Recording, samples: Tensor, path: Path):
     """The run that made these samples [B, channels, h, w], for their pictures.
 
     `scores.<space>` [steps, blocks, B, C, N] float32, `sigmas` [steps], highest first, `schedule` [1001], the sigma at each
-    thousandth of the schedule, `token_share` [C, T] and `samples`; names, grid and sizes in the metadata. Where vectors were
+    thousandth of the schedule, `token_weights` [C, T] and `samples`; names, grid and sizes in the metadata. Where vectors were
     kept, `concept_vectors` [calls, blocks, B, T, D], `image_vectors` [calls, blocks, B, N, D] in 16 bit and `vector_sigmas`
     [calls]. ValueError if there is no such run, nothing is recorded in it, its vectors had to go, or it cannot be written.
     """
     run, rows = recording.run_of(samples)
-    if run.given_up or not run.steps:
-        raise ValueError(f"This sampling has no scores: {run.given_up or run.missed or 'no step was recorded'}. There is nothing to save.")
+    if run.abort_reason or not run.steps:
+        raise ValueError(
+            f"This sampling has no scores: {run.abort_reason or run.skip_reason or 'no step was recorded'}. There is nothing to save."
+        )
     sigmas = sorted(run.steps, reverse=True)
     tensors = {f"scores.{space}": torch.stack([run.steps[sigma][space][:, rows] for sigma in sigmas]) for space in run.steps[sigmas[0]]}
     tensors["sigmas"] = torch.tensor(sigmas, dtype=torch.float64)
     tensors["schedule"] = torch.tensor([float(run.percent_to_sigma(percent)) for percent in PERCENTS], dtype=torch.float64)
     tensors["samples"] = samples.detach().cpu().contiguous()
     concepts = recording.concepts
-    tensors["token_share"] = concepts.token_share.contiguous()
+    tensors["token_share"] = concepts.token_weights.contiguous()
     tensors |= _vectors_to_save(run, rows)
-    about = {field: getattr(recording, field) for field in OF_RECORDING} | {field: getattr(run, field) for field in OF_RUN}
-    about |= {"names": concepts.names, "shown": concepts.shown, "encoder": concepts.encoder}
+    about = _fields(recording, OF_RECORDING) | _fields(run, OF_RUN)
+    about |= {"names": concepts.names, "shown": concepts.num_shown, "encoder": concepts.encoder}
     about["default_blocks"] = (recording.default_blocks.start, recording.default_blocks.stop)
     _save(tensors, path, RECORDING, about)
+
+
+def _fields(of, names: tuple[str, ...]) -> dict:
+    return {IN_FILES.get(name, name): getattr(of, name) for name in names}
 
 
 def _vectors_to_save(run, rows):
@@ -72,7 +79,7 @@ def _vectors_to_save(run, rows):
         )
     if not run.vectors:
         return {}
-    needed, free = 2 * run.vector_bytes, free_on_host()
+    needed, free = 2 * run.vector_nbytes, free_on_host()
     if needed > free:
         raise ValueError(f"Writing the vectors takes {needed / 1e9:.1f} GB of RAM, and {free / 1e9:.1f} GB are free: make room.")
     concepts, image = (torch.stack([getattr(vectors, part)[:, rows] for vectors in run.vectors]) for part in ("concepts", "image"))
@@ -109,7 +116,7 @@ def _steps(file: TensorFile, about: AboutRecording):
         for name in scores:
             about.check_scores(name, scores[name])
         step = {name.removeprefix("scores."): scores[name] for name in scores}
-        yield PackedStep(step) if numbers * torch.float32.itemsize > PACKED_FROM else step
+        yield HalfPrecisionStep(step) if numbers * torch.float32.itemsize > HALF_PRECISION_FROM else step
 
 
 def _recording(about: AboutRecording, tensors, steps):
@@ -125,7 +132,7 @@ def _recording(about: AboutRecording, tensors, steps):
         run.vectors_gone = "they are in the file that it was loaded from, and nowhere else"
     share = tensors.get("token_share", torch.zeros(0, 0)).float()
     return Recording(
-        concepts=Concepts(about.names, about.shown, about.encoder, torch.zeros(0, 0), share),
+        concepts=Concepts(about.names, about.num_shown, about.encoder, torch.zeros(0, 0), share),
         default_blocks=range(*about.default_blocks),
         runs=[run],
         **{field: getattr(about, field) for field in OF_RECORDING},

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import AfterValidator, BaseModel, ConfigDict, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 from torch import Tensor
 
-from ..recording.recording import ATTENDS_TO
-from ..recording.scores import CROSS_SHARE, SPACES
+from ..recording.scores import ATTENDS_TO, CROSS_SHARE, SPACES
 from .tensor_files import FLOATS, Stored
 
 MAPS, RECORDING = "concept_attention.maps", "concept_attention.recording"
@@ -40,7 +39,7 @@ class About(BaseModel):
     what: ClassVar[str]
     model_config = ConfigDict(strict=True)
     names: Names
-    shown: PositiveInt
+    num_shown: PositiveInt = Field(alias="shown")
     image_size: Size
     pixels_per_token: PositiveInt
 
@@ -53,8 +52,8 @@ class About(BaseModel):
 
     @model_validator(mode="after")
     def check_shown(self):
-        if self.shown > len(self.names):
-            raise Unfit(f"shown is {self.shown}, of {len(self.names)} names")
+        if self.num_shown > len(self.names):
+            raise Unfit(f"shown is {self.num_shown}, of {len(self.names)} names")
         return self
 
     @property
@@ -66,7 +65,7 @@ class About(BaseModel):
 class AboutMaps(About):
     key = MAPS
     what = "concept maps: choose a file that Save Concept Maps has written."
-    shares: bool
+    softmaxed: bool = Field(alias="shares")
 
     def check_shapes(self, tensors: Mapping[str, Stored]):
         rows, columns = self.token_grid
@@ -75,14 +74,14 @@ class AboutMaps(About):
 
     def check_numbers(self, maps: Tensor):
         _check_finite("maps", maps)
-        if self.shares:
+        if self.softmaxed:
             _check_shares("maps", maps)
-        if self.shares and len(self.names) > 1:
+        if self.softmaxed and len(self.names) > 1:
             _check_sums("maps", maps)
 
 
 class AboutRecording(About):
-    """token_share and the last three are missing in files of earlier versions."""
+    """token_weights and the last three are missing in files of earlier versions."""
 
     key = RECORDING
     what = "recording: choose a file that Save Concept Recording has written."
@@ -92,7 +91,7 @@ class AboutRecording(About):
     default_blocks: tuple[NonNegativeInt, PositiveInt]
     size: Size
     grid: Size
-    missed: str
+    skip_reason: str = Field(alias="missed")
     normalises_concepts: bool = False
     attends_to: tuple[Literal[ATTENDS_TO], ...] = ATTENDS_TO
     kept_blocks: tuple[NonNegativeInt, ...] = ()

@@ -9,16 +9,15 @@ import pytest
 import torch
 from comfy.model_management import get_torch_device
 from concept_attention.concept_core.maps.decode import decode
-from concept_attention.concept_core.record import forward_pass as calls
-from concept_attention.concept_core.recording import host_copy as transfer
-from concept_attention.concept_core.recording import recording as recording_module
+from concept_attention.concept_core.record import receiver
+from concept_attention.concept_core.recording import host_copy
 from torch.utils._python_dispatch import TorchDispatchMode
 
 WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero")
 
 
 class Waits(TorchDispatchMode):
-    """Counts what makes the host wait: operations whose result it needs before it can go on, and copies to it outside Transfer."""
+    """Counts what makes the host wait: operations whose result it needs before it can go on, and copies to it outside HostCopy."""
 
     def __init__(self):
         super().__init__()
@@ -33,8 +32,8 @@ class Waits(TorchDispatchMode):
     @contextmanager
     def watching(self):
         with self, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(transfer, "_copy", torch.clone)
-            patch.setattr(transfer.Transfer, "has_landed", lambda copies: False)  # on CUDA they are taken up later
+            patch.setattr(host_copy, "_copy", torch.clone)
+            patch.setattr(host_copy.HostCopy, "has_landed", lambda copies: False)  # on CUDA they are taken up later
             for name in ("cpu", "numpy", "tolist"):
                 patch.setattr(torch.Tensor, name, self.counted(name, getattr(torch.Tensor, name)))
             plain = torch.Tensor.to
@@ -91,15 +90,8 @@ def test_a_window_waits_once_a_step(kind):
     assert waits_in_steps(kind, patched, 1.0) - waits_in_steps(kind, kind.model, 1.0) == Counter(_local_scalar_dense=2)
 
 
-def test_scores_that_are_moved_by_hand_are_noticed(kind, monkeypatch):
-    record = calls.Call.record
-
-    def moving(call, *heard):
-        record(call, *heard)
-        call.blocks[-1] = {space: scores.cpu() for space, scores in call.blocks[-1].items()}
-
-    monkeypatch.setattr(calls.Call, "record", moving)
-    patched, _ = kind.record()
+def test_scores_that_are_moved_by_hand_are_noticed(kind):
+    patched, _ = kind.record(observe=lambda scores, concept_out, image_out: scores["output"].cpu())
     assert (waits_in_steps(kind, patched, 1.0) - waits_in_steps(kind, kind.model, 1.0))["cpu"] > 0
 
 
@@ -133,12 +125,12 @@ def test_on_a_gpu_the_host_waits_no_more_than_without(kind):
 @pytest.mark.parametrize("spaces", ["output", "all"])
 def test_packed_scores_decode_to_the_same_maps(kind, spaces, monkeypatch):
     maps, sizes = [], []
-    for packed_from in (recording_module.PACKED_FROM, 0):
-        monkeypatch.setattr(recording_module, "PACKED_FROM", packed_from)
+    for packed_from in (receiver.HALF_PRECISION_FROM, 0):
+        monkeypatch.setattr(receiver, "HALF_PRECISION_FROM", packed_from)
         patched, recording = kind.record(spaces=spaces)
         samples = kind.sample(patched, batch=2, cfg=2.0, sampler="heun")
-        maps.append([decode(recording, samples, space, "all").values for space in recording.spaces])
-        sizes.append(recording.runs[0].bytes - sum(latent.nbytes for latent in recording.runs[0].latents))
+        maps.append([decode(recording, samples, space, blocks="all").values for space in recording.spaces])
+        sizes.append(recording.runs[0].nbytes - sum(latent.nbytes for latent in recording.runs[0].latents))
     for exact, packed in zip(*maps):
         torch.testing.assert_close(packed, exact, rtol=0, atol=2e-4)
         assert not torch.equal(packed, exact)

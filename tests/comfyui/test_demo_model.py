@@ -104,11 +104,11 @@ def test_lists_of_concepts(demo, concepts):
 def test_one_concept_alone_is_raw_and_a_background_makes_it_compete(demo):
     recording, samples, picture = demo.paint(SCENE, ["circle"], (256, 256), seed=3)
     maps = decode(recording, samples)
-    assert not maps.shares and maps.values.std() > 0.01 * maps.values.abs().mean()
+    assert not maps.softmaxed and maps.values.std() > 0.01 * maps.values.abs().mean()
     recording, samples, picture = demo.paint(SCENE, ["circle"], (256, 256), seed=3, background="sand")
     maps = decode(recording, samples)
     areas = torch.from_numpy(coverage_by_colour(picture.numpy(), ["red", "blue"], "sand"))
-    assert maps.shares and areas[2].flatten()[at_picture_size(maps)[0].argmax()] == 0
+    assert maps.softmaxed and areas[2].flatten()[at_picture_size(maps)[0].argmax()] == 0
 
 
 def test_a_background_list_competes_and_is_not_shown(demo):
@@ -116,4 +116,4 @@ def test_a_background_list_competes_and_is_not_shown(demo):
     listed = demo.paint(SCENE, ["circle", "square", "sand"], (256, 256), seed=3)
     assert torch.equal(with_background[1], listed[1])
     maps, all_shown = decode(*with_background[:2]), decode(*listed[:2])
-    assert maps.shown == 2 and torch.equal(maps.values, all_shown.values)
+    assert maps.num_shown == 2 and torch.equal(maps.values, all_shown.values)

@@ -7,8 +7,8 @@ import oracle
 import pytest
 import tiny
 import torch
-from comfy.ldm.flux.layers import timestep_embedding as comfy_timestep_embedding
-from concept_attention.concept_core.families.flux import FluxStream, timestep_embedding
+from comfy.ldm.flux.layers import timestep_embedding
+from concept_attention.concept_core.families.flux import Flux1Stream
 from concept_attention.concept_core.recording.scores import CROSS_SHARE
 from oracle import SHARE, softmax_attention
 from probe import conditioning
@@ -23,8 +23,8 @@ def restated(model, x, context, pooled, concepts, sigma):
     h, w = (x.shape[2] + 1) // 2, (x.shape[3] + 1) // 2
     img, img_ids = net.process_img(x.double())
     img, txt, con = net.img_in(img), net.txt_in(context.double()), net.txt_in(concepts.double())
-    time = net.time_in(timestep_embedding(torch.tensor([sigma]).double())) + net.guidance_in(
-        timestep_embedding(torch.tensor([GUIDANCE]).double())
+    time = net.time_in(timestep_embedding(torch.tensor([sigma]).double(), 256)) + net.guidance_in(
+        timestep_embedding(torch.tensor([GUIDANCE]).double(), 256)
     )
     vec, con_vec = time + net.vector_in(pooled.double()), time + net.vector_in(torch.zeros_like(pooled).double())
     pe = net.pe_embedder(torch.cat((torch.zeros(1, txt.shape[1], 3), img_ids[:1]), 1)).double()
@@ -80,24 +80,16 @@ def test_scores_agree_with_a_plain_restatement(heads, depth, height, width):
     oracle.assert_agree(recorded, lambda sigma: restated(model, x, context, pooled, embeddings[None], sigma))
 
 
-def test_timestep_embedding_is_flux_own():
-    t = torch.tensor([0.0, 0.123, 0.9, 3.5])
-    assert torch.equal(timestep_embedding(t), comfy_timestep_embedding(t, 256))
-    half = t.bfloat16()
-    assert torch.equal(timestep_embedding(half), comfy_timestep_embedding(half, 256))
-
-
 @torch.no_grad()
 def test_float16_tokens_that_overflow_are_clamped_as_the_prompt_is():
     """On the stream itself: ComfyUI computes a float16 model in float32 on the CPU."""
     network = copy.deepcopy(tiny.flux().model.diffusion_model).half()
     network.double_blocks[0].txt_mod.lin.bias.add_(10)  # gates of about 10
     network.double_blocks[0].txt_mlp[2].bias.fill_(3e4)
-    call = SimpleNamespace(concepts=lambda dtype: torch.randn(1, 3, 64, dtype=dtype), take=lambda x: x, image_tokens=4)
-    stream = FluxStream(network, call, torch.tensor([0.5]), None, 0)
-    args = {"img": torch.zeros(1, 4, 256)}
+    forward = SimpleNamespace(concepts=lambda dtype: torch.randn(1, 3, 64, dtype=dtype), take=lambda x: x)
+    stream = Flux1Stream(network, forward, {"timestep": torch.tensor([0.5])})
     stream.begin(torch.float16)
-    stream.enter(0, args)
-    stream.leave(0, torch.randn(1, 3, 256).half())
+    stream.enter(0, {}).leave(torch.randn(1, 3, 256).half())
     assert stream.tokens.dtype == torch.float16 and stream.tokens.abs().max() == 65504
-    assert all(torch.isfinite(x).all() for x in stream.enter(1, args))
+    entered = stream.enter(1, {})
+    assert all(torch.isfinite(x).all() for x in (entered.q, entered.k, entered.v))

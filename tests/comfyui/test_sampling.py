@@ -1,5 +1,7 @@
 """What users count on while a model samples: the same picture, its own run, nothing left behind."""
 
+from dataclasses import replace
+
 import comfy.model_management
 import comfy.sample
 import comfy.samplers
@@ -7,8 +9,9 @@ import pytest
 import tiny
 import torch
 from comfy_extras import nodes_custom_sampler as custom
+from concept_attention.concept_core.families import flux, joint, sd3
 from concept_attention.concept_core.maps.decode import decode
-from concept_attention.concept_core.recording import recording as recording_module
+from concept_attention.concept_core.record import receiver
 from concept_attention.concept_core.recording.recording import MAX_OLDER
 
 SAMPLERS, SCHEDULERS = comfy.samplers.SAMPLER_NAMES, comfy.samplers.SCHEDULER_NAMES
@@ -279,18 +282,25 @@ OUT_OF_MEMORY = [
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=repr)
 @pytest.mark.parametrize("place", ["enter", "leave", "begin"])
 def test_the_picture_goes_on_where_the_concept_stream_runs_out_of_memory(kind, monkeypatch, caplog, error, place):
-    from concept_attention.concept_core.families import flux, sd3
+    stream = {"flux": flux.Flux1Stream, "sd3": sd3.SD3Stream}[kind.name]
+    entered, begin, calls = stream.enter, stream.begin, []
 
-    stream = {"flux": flux.FluxStream, "sd3": sd3.SD3Stream}[kind.name]
-    original, calls = getattr(stream, place), []
+    def failing(function):
+        def fail(*args):
+            calls.append(1)
+            if len(calls) == 3:
+                raise error
+            return function(*args)
 
-    def fail(*args):
-        calls.append(1)
-        if len(calls) == 3:
-            raise error
-        return original(*args)
+        return fail
 
-    monkeypatch.setattr(stream, place, fail)
+    def enter(*args):
+        one = entered(*args)
+        return replace(one, leave=failing(one.leave))
+
+    monkeypatch.setattr(
+        stream, "begin" if place == "begin" else "enter", {"begin": failing(begin), "enter": failing(entered), "leave": enter}[place]
+    )
     patched, recording = kind.record()
     samples = kind.sample(patched)
     assert torch.equal(samples, kind.sample())
@@ -303,10 +313,10 @@ def test_the_picture_goes_on_where_the_concept_stream_runs_out_of_memory(kind, m
 
 
 def test_scores_that_grow_too_large_are_given_up_in_time(kind, monkeypatch, caplog):
-    monkeypatch.setattr(recording_module, "MAX_RUN_BYTES", 3000)
+    monkeypatch.setattr(receiver, "MAX_NBYTES", 3000)
     patched, recording = kind.record()
     samples = kind.sample(patched, steps=8)
-    assert torch.equal(samples, kind.sample(steps=8)) and recording.runs[0].bytes < 3000 + samples.nbytes * 2
+    assert torch.equal(samples, kind.sample(steps=8)) and recording.runs[0].nbytes < 3000 + samples.nbytes * 2
     assert caplog.text.count("grew beyond") == 1
     with pytest.raises(ValueError, match="no maps: the scores of one sampling grew beyond"):
         decode(recording, samples)
@@ -353,12 +363,10 @@ def test_weights_are_used_for_the_picture_first(kind):
 
 
 def test_an_error_in_the_concept_stream_that_is_no_lack_of_memory_is_not_hidden(kind, monkeypatch):
-    from concept_attention.concept_core.record import hooks as taps
-
     def fail(*args):
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(taps, "attend", fail)
+    monkeypatch.setattr(joint, "attend", fail)
     patched, recording = kind.record()
     with pytest.raises(RuntimeError, match="shapes do not match"):
         kind.sample(patched)

@@ -26,7 +26,7 @@ def batch(concepts):
     if concepts:
         alone.concept_embeddings = torch.randn(2, 3, 128, generator=generator)
         alone.concept_token_there = torch.tensor([[True, True, True], [True, True, False]])
-        alone.token_share = torch.eye(3).expand(2, 3, 3)
+        alone.token_weights = torch.eye(3).expand(2, 3, 3)
         alone.coverage = torch.ones(2, 3, 24)
     return alone
 

@@ -78,7 +78,7 @@ def test_the_size_is_told_beforehand_and_right(kind, caplog):
     with caplog.at_level(logging.INFO):
         kind.sample(patched, batch=2)
     width = heard.runs[0].vectors[0].image.shape[-1]
-    assert sum(vectors.bytes for vectors in heard.runs[0].vectors) == 4 * 2 * 2 * (24 + 4) * width * 2
+    assert sum(vectors.nbytes for vectors in heard.runs[0].vectors) == 4 * 2 * 2 * (24 + 4) * width * 2
     assert f"keeps about {4 * 2 * 2 * 28 * width * 2 / 1e9:.2f} GB of vectors" in caplog.text
 
 
@@ -107,7 +107,7 @@ def test_older_vectors_make_room(kind, monkeypatch, tmp_path):
     """Where memory is short, and beyond a bound; what is lost is said by Save, and the scores are still there."""
     patched, heard = kind.record(keep_vectors="all")
     first = kind.sample(patched, seed=1)
-    size = heard.runs[0].vector_bytes
+    size = heard.runs[0].vector_nbytes
     monkeypatch.setattr(memory, "free_on_host", lambda: 0 if heard.runs[0].vectors else 2 * size)
     second = kind.sample(patched, seed=2)
     assert not heard.runs[0].vectors and len(heard.runs[1].vectors) == 4

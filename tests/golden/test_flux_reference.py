@@ -8,8 +8,8 @@ import tiny
 import torch
 from concept_attention.concept_core.concepts.concepts import Concepts
 from concept_attention.concept_core.maps.decode import decode
-from concept_attention.concept_core.record import sampler as sampling
-from concept_attention.concept_core.recording.half_precision import PackedStep
+from concept_attention.concept_core.record.sampler import record_concepts
+from concept_attention.concept_core.recording.half_precision import HalfPrecisionStep
 from probe import call_at, conditioning
 from safetensors import safe_open
 
@@ -28,17 +28,11 @@ def heard(golden):
     """Everything that our stream computes on the golden input: (recording, samples, denoised, vectors per call)."""
     vectors = []
 
-    class Listener(sampling.Call):
-        def record(self, attended, image_out, concept_k, image_q, concept_v, image_v):
-            vectors.append((attended, image_q))
-            super().record(attended, image_out, concept_k, image_q, concept_v, image_v)
-
     model = tiny.flux(heads=2, depth=golden["depth"], single=golden["single"], seed=golden["seed"])
     concepts = Concepts(("a", "b", "c"), 3, "t5", golden["concepts"][0], torch.eye(3))
-    patched, recording = sampling.record_concepts(model, concepts, spaces="output + cross-attention")
+    patched, recording = record_concepts(model, concepts, observe=lambda scores, concept_out, image_out: vectors.append(concept_out))
     positive = conditioning(golden["context"], golden["y"], guidance=3.5)
-    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampling, "Call", Listener)
+    with torch.no_grad():
         denoised, samples = call_at(patched, positive, [golden["x"]] * 2, SIGMAS)
     return recording, samples, denoised, vectors
 
@@ -54,7 +48,7 @@ def test_concept_outputs(golden, heard):
     for step in range(2):
         for block in range(3):
             expected = golden[f"concept_out_{step}_{block}"]
-            torch.testing.assert_close(vectors[3 * step + block][0], expected, rtol=1e-3, atol=1e-5)
+            torch.testing.assert_close(vectors[3 * step + block], expected, rtol=1e-3, atol=1e-5)
 
 
 def test_scores_of_every_step_and_block(golden, heard):
@@ -77,7 +71,7 @@ def test_maps(golden, heard, softmax, name):
 def test_maps_of_a_large_recording_whose_scores_are_packed(golden, heard, monkeypatch):
     recording, samples = heard[:2]
     (run,) = recording.runs
-    monkeypatch.setattr(run, "steps", {sigma: PackedStep(step) for sigma, step in run.steps.items()})
+    monkeypatch.setattr(run, "steps", {sigma: HalfPrecisionStep(step) for sigma, step in run.steps.items()})
     maps = decode(recording, samples, blocks="all").values
     torch.testing.assert_close(maps, golden["map_out_softmax"], rtol=0, atol=1e-4)
     raw = decode(recording, samples, blocks="all", softmax=False).values

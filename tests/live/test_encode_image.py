@@ -42,7 +42,7 @@ def test_the_evaluation_has_the_maps_that_the_nodes_have(live, workflow):
     protocol = protocol_named("scenes", {"background": ["sand"], "samples": 2})
     seen = []
     Judge(*load(Files("flux", "demo")), Scenes(1, single=False)).judge(sample, {"": protocol}, lambda name, maps, *more: seen.append(maps))
-    assert seen[0].names == theirs.names and seen[0].shown == theirs.shown
+    assert seen[0].names == theirs.names and seen[0].num_shown == theirs.num_shown
     torch.testing.assert_close(seen[0].values, theirs.values, atol=1e-6, rtol=0)
 
 

@@ -43,4 +43,4 @@ def test_the_point_lies_inside_a_ring_and_in_the_largest_part():
 
 def test_raw_scores_are_refused():
     with pytest.raises(ValueError, match="Raw scores have no presence"):
-        places(maps(shares=False), "left")
+        places(maps(softmaxed=False), "left")

@@ -1,7 +1,7 @@
 import pytest
 from concept_attention.concept_core.concepts.names import check_names, joined, parse_concepts
 from concept_attention.concept_core.concepts.prompt_words import MOST, overlap, phrases
-from concept_attention.concept_core.families.flux import Flux1
+from concept_attention.concept_core.families.double_stream import last_fifth
 from concept_attention.concept_core.recording.blocks import check_blocks, parse_blocks
 
 
@@ -100,7 +100,7 @@ def test_a_phrase_about_a_concept(phrase, name, same):
     ],
 )
 def test_blocks(text, blocks):
-    assert parse_blocks(text, 19, Flux1.default_blocks(19)) == blocks
+    assert parse_blocks(text, 19, last_fifth(19)) == blocks
 
 
 @pytest.mark.parametrize("text", ["19-25", "19", "abc", "", "3-", "5-3", "-1", "1.5"])
@@ -119,4 +119,4 @@ def test_blocks_of_no_model(text, message):
 
 @pytest.mark.parametrize(("depth", "blocks"), [(19, range(15, 19)), (6, range(4, 6)), (5, range(4, 5)), (8, range(6, 8)), (1, range(1))])
 def test_default_blocks_are_the_last_fifth(depth, blocks):
-    assert Flux1.default_blocks(depth) == blocks
+    assert last_fifth(depth) == blocks

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from concept_attention.concept_core.recording import recording as recording_module
-from concept_attention.concept_core.recording.half_precision import Packed, PackedStep
+from concept_attention.concept_core.record import receiver
+from concept_attention.concept_core.recording.half_precision import HalfPrecision, HalfPrecisionStep
 from concept_attention.concept_core.recording.recording import Run
 from concept_attention.concept_core.recording.scores import CROSS_SHARE
 
@@ -17,7 +17,7 @@ def scores(scale=1.0, concepts=6, blocks=3):
 @pytest.mark.parametrize("scale", [0.1, 1.0, 10.0, 1000.0])
 def test_shares_and_raw_scores_stay(scale, offset):
     before = scores(scale) + offset
-    after = Packed.of(before).scores()
+    after = HalfPrecision.of(before).scores()
     for temperature in (0.1, 1.0, 10.0, 1000.0):
         assert ((before / temperature).softmax(2) - (after / temperature).softmax(2)).abs().max() < 5e-4
     span = before.amax((2, 3), keepdim=True) - before.amin((2, 3), keepdim=True)
@@ -27,33 +27,33 @@ def test_shares_and_raw_scores_stay(scale, offset):
 
 def test_it_takes_half_of_the_memory():
     before = scores(concepts=8)
-    assert Packed.of(before).nbytes < 0.505 * before.nbytes
+    assert HalfPrecision.of(before).nbytes < 0.505 * before.nbytes
 
 
 def test_concepts_that_are_equal_stay_equal():
     before = torch.full((1, 1, 3, 4), -7.0)
-    assert torch.equal(Packed.of(before).scores(), before)
+    assert torch.equal(HalfPrecision.of(before).scores(), before)
     before[..., 2, :] = -8
-    assert torch.equal(Packed.of(before).scores()[:, :, :2], before[:, :, :2])
+    assert torch.equal(HalfPrecision.of(before).scores()[:, :, :2], before[:, :, :2])
 
 
 def test_one_concept_alone():
     before = scores(concepts=1)
-    assert ((Packed.of(before).scores() - before).abs() < 5e-4 * (before.max() - before.min())).all()
+    assert ((HalfPrecision.of(before).scores() - before).abs() < 5e-4 * (before.max() - before.min())).all()
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf"), 1e5])
 def test_what_does_not_fit_is_kept_as_it_is(bad):
     before = scores()
     before[1, 0, 2, 3] = bad
-    assert Packed.of(before) is None
-    kept = PackedStep({"output": before})
+    assert HalfPrecision.of(before) is None
+    kept = HalfPrecisionStep({"output": before})
     assert kept["output"] is before and kept.nbytes == before.nbytes
 
 
 def test_small_shares_of_heads_stay_exact():
     before = scores(20.0).softmax(2)
-    after = PackedStep({CROSS_SHARE: before})[CROSS_SHARE]
+    after = HalfPrecisionStep({CROSS_SHARE: before})[CROSS_SHARE]
     assert (before - after).abs().max() < 5e-4
     cold, warm = ((share.clamp(min=1e-30).log() / 10).softmax(2) for share in (before, after))
     assert (cold - warm).abs().max() < 5e-4
@@ -61,16 +61,16 @@ def test_small_shares_of_heads_stay_exact():
 
 def test_only_a_large_sampling_is_packed(monkeypatch):
     def sampling():
-        run = Run(2, (4, 6), (2, 3), (32, 48), lambda percent: 1 - percent)
+        received = receiver.Receiver(Run(2, (4, 6), (2, 3), (32, 48), lambda percent: 1 - percent))
         for sigma in (0.9, 0.4, 0.4):
-            run.add(torch.tensor(sigma), {"output": scores()})
-        run.settle()
-        return run
+            received.add(torch.tensor(sigma), {"output": scores()})
+        received.settle()
+        return received.run
 
     small = sampling()
-    monkeypatch.setattr(recording_module, "PACKED_FROM", small.bytes - 1)
+    monkeypatch.setattr(receiver, "HALF_PRECISION_FROM", small.nbytes - 1)
     large = sampling()
-    assert large.bytes < 0.51 * small.bytes and list(large.steps) == list(small.steps)
+    assert large.nbytes < 0.51 * small.nbytes and list(large.steps) == list(small.steps)
     for sigma, step in small.steps.items():
         torch.testing.assert_close(large.steps[sigma]["output"], step["output"], rtol=0, atol=5e-3)
         assert not torch.equal(large.steps[sigma]["output"], step["output"])

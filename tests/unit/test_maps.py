@@ -6,23 +6,25 @@ import pytest
 import torch
 from concept_attention.concept_core.concepts.concepts import Concepts
 from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.record.receiver import Receiver
 from concept_attention.concept_core.recording.recording import MAX_OLDER, NO_ROOM, Recording, Run
 from concept_attention.concept_core.recording.scores import CROSS_SHARE
 
 SAMPLES = torch.arange(2 * 16 * 4 * 6.0).reshape(2, 16, 4, 6)  # grid 2 x 3
 
 
-def recording(names=("a", "b"), shown=None, spaces=("output",), depth=4):
-    concepts = Concepts(tuple(names), shown or len(names), "t5", torch.zeros(len(names), 8), torch.eye(len(names)))
+def recording(names=("a", "b"), num_shown=None, spaces=("output",), depth=4):
+    concepts = Concepts(tuple(names), num_shown or len(names), "t5", torch.zeros(len(names), 8), torch.eye(len(names)))
     return Recording(concepts, spaces, depth, range(depth - 1, depth), 16)
 
 
 def run(scores, samples=SAMPLES, space="output", sigmas=(1.0, 0.5, 0.25), origin=None):
     """A run with scores [steps, blocks, B, C, N] at those sigmas; percent p is at sigma 1 − p."""
     made = Run(len(samples), (4, 6), (2, 3), (32, 48), lambda percent: 1 - percent, origin=origin)
+    receiver = Receiver(made)
     for sigma, step in zip(sigmas, scores):
-        made.add(torch.tensor(sigma), {space: step})
-    made.settle()
+        receiver.add(torch.tensor(sigma), {space: step})
+    receiver.settle()
     made.latents.append(samples)
     return made
 
@@ -42,12 +44,12 @@ def test_softmax_is_taken_before_the_mean_over_steps_and_blocks():
     maps = decoded(recording(), run(steps))
     # shares of a: 1/4 and 9/10; of the mean scores it would be 0.634
     assert maps.values[:, 0] == pytest.approx(torch.full((2, 2, 3), (0.25 + 0.9) / 2))
-    assert maps.shares and maps.image_size == (32, 48)
+    assert maps.softmaxed and maps.image_size == (32, 48)
 
 
 def test_without_softmax_maps_are_mean_scores():
     maps = decoded(recording(), run(torch.stack([constant(1.0, 5.0), constant(2.0, -5.0)])), softmax=False)
-    assert maps.values[0, 0].eq(1.5).all() and maps.values[0, 1].eq(0).all() and not maps.shares
+    assert maps.values[0, 0].eq(1.5).all() and maps.values[0, 1].eq(0).all() and not maps.softmaxed
 
 
 def test_pictures_of_a_batch_that_came_out_alike_have_each_their_own_maps():
@@ -60,7 +62,7 @@ def test_pictures_of_a_batch_that_came_out_alike_have_each_their_own_maps():
 def test_one_concept_is_not_one_everywhere():
     scores = torch.arange(6.0).expand(1, 4, 2, 1, 6)
     maps = decoded(recording(["a"]), run(scores))
-    assert torch.equal(maps.values[1, 0], torch.arange(6.0).reshape(2, 3)) and not maps.shares
+    assert torch.equal(maps.values[1, 0], torch.arange(6.0).reshape(2, 3)) and not maps.softmaxed
 
 
 def test_temperature_divides_the_scores():
@@ -79,9 +81,15 @@ def test_cross_attention_takes_the_shares_of_each_head():
 
 
 def test_background_competes_and_is_not_shown():
-    maps = decoded(recording(["a", "b"], shown=1), run(constant(0.0, math.log(3))[None]))
-    assert maps.shown == 1 and maps.names == ("a", "b")
+    maps = decoded(recording(["a", "b"], num_shown=1), run(constant(0.0, math.log(3))[None]))
+    assert maps.num_shown == 1 and maps.names == ("a", "b")
     assert maps.values[0, 0] == pytest.approx(torch.full((2, 3), 0.25))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_maps_of_what_overflowed_are_not_made(bad):
+    with pytest.raises(ValueError, match="The maps hold NaN or infinity: the model's numbers overflowed"):
+        decoded(recording(), run(constant(1.0, bad)[None]), softmax=False)
 
 
 def test_tokens_lie_row_by_row():
@@ -146,7 +154,7 @@ def test_what_a_node_sampled_in_its_latest_queue_is_kept_whatever_its_number():
 
 def test_large_runs_make_room_those_first_that_are_needed_least(monkeypatch, caplog):
     first, second, third, fourth = runs = small_runs(("queue 1", "a"), ("queue 1", "b"), ("queue 2", "a"), ("queue 2", "c"))
-    size = first.bytes
+    size = first.nbytes
     free_ram(monkeypatch, limit=4 * size, free=0)
     assert kept(runs).runs == runs
     free_ram(monkeypatch, limit=3 * size, free=0)
@@ -171,7 +179,7 @@ def free_ram(monkeypatch, limit, free):
 
 def test_a_single_run_beyond_the_limit_is_kept_and_said(monkeypatch, caplog):
     (made,) = small_runs(None)
-    free_ram(monkeypatch, limit=made.bytes - 1, free=0)
+    free_ram(monkeypatch, limit=made.nbytes - 1, free=0)
     assert kept([made]).runs == [made] and "record fewer steps" in caplog.text
 
 

@@ -55,7 +55,7 @@ def test_two_that_share_a_thing_win_it_together():
     shares = torch.tensor([0.3, 0.3, 0.4])[None, :, None, None].expand(1, 3, 4, 4)
     made = Maps(shares, ("dog", "puppy", "lawn"), 3, True, (64, 64), 16)
     assert masks(made, "dog", "winner").eq(0).all() and masks(made, "dog + puppy", "winner").eq(1).all()
-    raw = replace(made, shares=False)
+    raw = replace(made, softmaxed=False)
     assert masks(raw, "dog + puppy", "winner").eq(0).all() and masks(raw, "dog + lawn", "winner").eq(1).all()
 
 
@@ -171,7 +171,7 @@ def test_raw_scores_have_masks_without_a_scale(method):
     torch.testing.assert_close(masks(raw, "left, top", method), masks(made, "left, top", method), atol=1e-4, rtol=0)
 
 
-ONE_ALONE = {"values": torch.rand(1, 1, 6, 8), "names": ("one",), "shown": 1, "shares": False}
+ONE_ALONE = {"values": torch.rand(1, 1, 6, 8), "names": ("one",), "num_shown": 1, "softmaxed": False}
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ ONE_ALONE = {"values": torch.rand(1, 1, 6, 8), "names": ("one",), "shown": 1, "s
         ({}, {"edge_radius": -1}, "edge_radius must be 0 or more"),
         ({}, {"feather": -1.0}, "feather must be 0 or more"),
         ({"values": torch.full((1, 4, 6, 8), float("nan"))}, {}, "The maps hold NaN"),
-        ({"shares": False}, {"method": "threshold"}, "A threshold needs shares"),
+        ({"softmaxed": False}, {"method": "threshold"}, "A threshold needs shares"),
         (ONE_ALONE, {}, '"one" is the only concept .* no mask can tell where it is: name what else is in the picture'),
         (ONE_ALONE, {"method": "winner"}, '"one" is the only concept'),
     ],
@@ -214,7 +214,7 @@ def test_presence_is_the_highest_share_over_a_patch():
 
 
 def test_raw_scores_have_no_presence():
-    made = maps(shares=False)
+    made = maps(softmaxed=False)
     assert labelled(made) == list(NAMES[:3])
     with pytest.raises(ValueError, match="Raw scores have no presence"):
         presence(made, select(made, "*"))

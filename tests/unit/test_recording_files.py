@@ -34,7 +34,12 @@ def test_a_loaded_recording_decodes_as_the_one_that_was_saved(tmp_path, choices)
     assert torch.equal(again, samples)
     ours, theirs = decode(loaded, again, **choices), decode(recording, samples, **choices)
     assert torch.equal(ours.values, theirs.values)
-    assert (ours.names, ours.shown, ours.shares, ours.image_size) == (theirs.names, theirs.shown, theirs.shares, theirs.image_size)
+    assert (ours.names, ours.num_shown, ours.softmaxed, ours.image_size) == (
+        theirs.names,
+        theirs.num_shown,
+        theirs.softmaxed,
+        theirs.image_size,
+    )
 
 
 def test_the_pictures_given_are_saved_in_their_order(tmp_path):
@@ -65,7 +70,7 @@ def test_nothing_to_save(tmp_path):
     recording, samples = made()
     with pytest.raises(ValueError, match="do not come from a sampler"):
         save_recording(recording, samples + 1, tmp_path / "r.safetensors")
-    recording.runs[0].give_up("memory ran out")
+    recording.runs[0].drop("memory ran out")
     with pytest.raises(ValueError, match="has no scores: memory ran out"):
         save_recording(recording, samples, tmp_path / "r.safetensors")
 
@@ -169,7 +174,7 @@ def test_shapes_and_metadata_are_checked_without_reading_numbers(tmp_path, monke
 
 
 def test_files_of_earlier_versions(tmp_path):
-    """The first ones had neither token_share nor what came with vectors and ablations."""
+    """The first ones had neither token_weights nor what came with vectors and ablations."""
     path = rewritten(
         tmp_path / "r.safetensors", dropped=["kept_blocks", "attends_to", "normalises_concepts"], dropped_tensors=["token_share"]
     )
@@ -189,7 +194,7 @@ def test_scores_that_overflowed_load_and_decode_says_so(tmp_path):
     scores[:, 4] = float("nan")
     loaded, samples = load_recording(rewritten(tmp_path / "r.safetensors", **{"scores.output": scores}))
     with pytest.raises(ValueError, match="The maps hold NaN or infinity: the model's numbers overflowed"):
-        decode(loaded, samples).checked()
+        decode(loaded, samples)
     assert torch.isfinite(decode(loaded, samples, blocks="0-3").values).all()
 
 
@@ -205,13 +210,13 @@ def test_large_scores_are_read_a_step_at_a_time_and_vectors_not_at_all(tmp_path,
         return tensor
 
     monkeypatch.setattr(storage.TensorFile, "read", counted)
-    monkeypatch.setattr(storage, "PACKED_FROM", 4 * 4 * 5 * 3 * 3 * 6 * 4 - 1)
+    monkeypatch.setattr(storage, "HALF_PRECISION_FROM", 4 * 4 * 5 * 3 * 3 * 6 * 4 - 1)
     loaded, samples = load_recording(path)
     assert {name: sizes for name, sizes in read.items() if name.startswith("scores.")} == {
         f"scores.{space}": [5 * 3 * 3 * 6 * 4] * 4 for space in (*SPACES, CROSS_SHARE)
     }
     assert not read.keys() & vectors.keys()
-    assert all(isinstance(step, storage.PackedStep) for step in loaded.runs[0].steps.values())
+    assert all(isinstance(step, storage.HalfPrecisionStep) for step in loaded.runs[0].steps.values())
     torch.testing.assert_close(decode(loaded, samples).values, decode(*made()).values, atol=5e-4, rtol=0)
 
 

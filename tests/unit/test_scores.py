@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from concept_attention.concept_core.record.hooks import attend
+from concept_attention.concept_core.families.joint import attend
 from concept_attention.concept_core.recording.scores import CROSS_SHARE, cross_scores, output_scores, value_scores
 
 HEADS, WIDTH, TOKENS, IMAGE = 3, 4, 5, 7

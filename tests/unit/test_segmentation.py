@@ -28,7 +28,7 @@ def test_every_pixel_belongs_to_one_concept_or_to_the_background():
 def test_without_a_picture_colours_are_full_and_the_background_is_black():
     segmentation, masks = segment(maps(), labels=False)
     assert torch.equal(segmentation[0, 90, 5], colour(0)) and segmentation[0, 60, 70].eq(0).all()
-    all_shown, masks = segment(maps(shown=4), labels=False)
+    all_shown, masks = segment(maps(num_shown=4), labels=False)
     assert masks.sum(0).eq(1).all() and torch.equal(all_shown[0, 60, 70], colour(3))
 
 

@@ -48,5 +48,5 @@ def test_a_name_that_is_not_there_lists_those_that_are(text, message):
 def test_shares_are_added_and_raw_scores_are_not():
     values = torch.tensor([0.2, 0.3, 0.1, 0.4])[None, :, None, None].expand(2, 4, 3, 3)
     joined = select(MAPS, "dragon + sky, rock")
-    assert gather(values, joined, shares=True)[0, :, 0, 0].tolist() == pytest.approx([0.6, 0.3])
-    assert gather(values, joined, shares=False)[1, :, 2, 2].tolist() == pytest.approx([0.4, 0.3])
+    assert gather(values, joined, softmaxed=True)[0, :, 0, 0].tolist() == pytest.approx([0.6, 0.3])
+    assert gather(values, joined, softmaxed=False)[1, :, 2, 2].tolist() == pytest.approx([0.4, 0.3])

@@ -1,0 +1,66 @@
+"""The concept stream through ComfyUI's DoubleStreamBlock, which several families are made of."""
+
+import torch
+from comfy.ldm.flux.layers import timestep_embedding
+from comfy.ldm.flux.math import apply_rope1
+from torch import Tensor
+
+from .joint import Entered, JointStream
+
+TIME_WIDTH = 256  # of the embedding of a timestep or a guidance
+
+
+class DoubleStream(JointStream):
+    """Through the text stream's own modules of `network.double_blocks`."""
+
+    def __init__(self, network, forward, inputs: dict, reference_tokens: int = 0):
+        super().__init__(forward, [("double_block", index) for index in range(len(network.double_blocks))], reference_tokens)
+        self.network, self.inputs = network, inputs
+
+    def begin(self, dtype):
+        self.tokens = self.network.txt_in(self.forward.concepts(dtype))
+        self.rotation = self.rotary_positions(dtype)
+
+    def rotary_positions(self, dtype) -> Tensor | None:
+        """[1, 1, T, d / 2, 2, 2] of the concept tokens; None where they are at 0, which turns nothing."""
+        return None
+
+    def modulation(self, index: int, args: dict) -> tuple:
+        """(shift, scale, gate) before attention and before the MLP, each [B or 1, 1, width]: what the block's text has."""
+        return self.network.double_blocks[index].txt_mod(self.forward.take(args["vec"]))
+
+    def enter(self, index: int, args: dict) -> Entered:
+        block = self.network.double_blocks[index]
+        first, second = self.modulation(index, args)
+        x = torch.addcmul(first.shift, block.txt_norm1(self.tokens), 1 + first.scale)
+        q, k, v = block.txt_attn.qkv(x).unflatten(2, (3, self.network.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k = block.txt_attn.norm(q, k, v)
+        positioned = None if self.rotation is None else (apply_rope1(q, self.rotation), apply_rope1(k, self.rotation))
+
+        def leave(concept_out):
+            x = torch.addcmul(self.tokens, first.gate, block.txt_attn.proj(concept_out))
+            mlp = block.txt_mlp(torch.addcmul(second.shift, block.txt_norm2(x), 1 + second.scale))
+            x = torch.addcmul(x, second.gate, mlp)
+            self.tokens = torch.nan_to_num(x, nan=0.0, posinf=65504, neginf=-65504) if x.dtype == torch.float16 else x
+
+        return Entered(q, k, v, leave, positioned)
+
+    def image_queries(self, q: Tensor, args: dict) -> Tensor:
+        """Turned back."""
+        return unrotated(q, self.forward.take(args["pe"])[:, :, self.first_image_token(args) :][:, :, : q.shape[2]])
+
+
+def time_embedding(t: Tensor, dtype) -> Tensor:
+    """[B, TIME_WIDTH]"""
+    return timestep_embedding(t, TIME_WIDTH).to(dtype)
+
+
+def unrotated(q: Tensor, pe: Tensor) -> Tensor:
+    """[B, heads, N, d] float32 before the rotation by pe [B or 1, 1, N, d / 2, 2, 2]."""
+    pairs = q.float().unflatten(-1, (-1, 2))
+    return (pe[..., 0, :] * pairs[..., :1] + pe[..., 1, :] * pairs[..., 1:]).flatten(-2)
+
+
+def last_fifth(depth: int) -> range:
+    """15 to 18 of 19, as published for Flux 1; of another depth as many in proportion."""
+    return range(depth - -(-depth // 5), depth)

@@ -1,0 +1,118 @@
+"""What a model family's file says of a model, and what is the same for all of them."""
+
+import inspect
+import math
+from collections.abc import Callable
+
+from comfy.patcher_extension import WrappersMP
+from torch import Tensor
+
+from ..recording.grid import grid
+from ..recording.recipe import Recipe
+
+
+class Family:
+    """A ComfyUI MODEL of one family.
+
+    name: with the variants it covers. encoders: the text encoders that can read concepts for it, by name.
+    clip_hint: how a user gets such a CLIP. wrapper: the kind of ComfyUI's wrappers around what is called with the latent.
+    patch: latent pixels across one image token. normalises_concepts: whether a concept's output vector is scaled to length 1 before
+    the dot product. recipe: how the family's authors make maps of its scores.
+    """
+
+    name: str
+    encoders: tuple[str, ...]
+    clip_hint: str
+    wrapper: str = WrappersMP.DIFFUSION_MODEL
+    normalises_concepts = False
+    recipe = Recipe()
+
+    def __init__(self, model):
+        self.network = model.get_model_object("diffusion_model")
+        self.latent_format = model.get_model_object("latent_format")
+
+    @staticmethod
+    def matches(model) -> bool:
+        raise NotImplementedError
+
+    @property
+    def patch(self) -> int:
+        return self.network.patch_size
+
+    @property
+    def embedding_width(self) -> int:
+        """Of a concept token, as the text encoder gives it."""
+        raise NotImplementedError
+
+    @property
+    def width(self) -> int:
+        """Of an output vector, heads joined."""
+        return self.network.hidden_size
+
+    @property
+    def depth(self) -> int:
+        """How many blocks have a concept output."""
+        raise NotImplementedError
+
+    @property
+    def default_blocks(self) -> range:
+        raise NotImplementedError
+
+    @property
+    def later_blocks(self) -> list[tuple[str, int]]:
+        """Those after the last one with a concept output, as keys of ComfyUI's block replacements."""
+        return []
+
+    def as_authors_encode(self, options: dict) -> dict:
+        """A conditioning's options, changed as the authors' code has them when it encodes pictures."""
+        return options
+
+    def new_stream(self, network, forward, inputs: dict):
+        """The concept stream of one forward pass. inputs: what the network was called with, by name."""
+        raise NotImplementedError
+
+    @property
+    def latent_pixel(self) -> int:
+        """Pixels across one latent pixel."""
+        return self.latent_format.spacial_downscale_ratio
+
+    @property
+    def pixels_per_token(self) -> int:
+        return self.latent_pixel * self.patch
+
+    def token_grid(self, latent: Tensor) -> tuple[int, int]:
+        """Rows and columns of image tokens of a latent [..., h, w]; sizes that are no multiple of the patch are padded up."""
+        return grid(latent.shape[-2:], self.patch)
+
+    def tokens_of(self, latents: list[Tensor] | None) -> int:
+        """How many image tokens latents have together."""
+        return sum(math.prod(self.token_grid(latent)) for latent in latents or [])
+
+    def network_of(self, called):
+        """The network; called: what the wrapper lies around. It may be a copy on another device."""
+        return called if self.wrapper == WrappersMP.DIFFUSION_MODEL else called.diffusion_model
+
+    def forward_with(self, listening: Callable):
+        """A wrapper: the model's own call, with the concept stream beside it where `listening` finds something to record."""
+
+        def forward(executor, *args, **kwargs):
+            call = inspect.signature(executor.original).bind(*args, **kwargs)
+            call.apply_defaults()
+            inputs = {**call.arguments, **call.arguments.get("kwargs", {})}
+
+            def new_stream(forward_pass):
+                network = self.network_of(executor.class_obj)
+                # torch.compile's wrapper may lie around it
+                return self.new_stream(getattr(network, "_orig_mod", network), forward_pass, inputs)
+
+            with listening(inputs["x"], inputs["transformer_options"], new_stream) as options:
+                call.arguments["transformer_options"] = options
+                return executor(*call.args, **call.kwargs)
+
+        return forward
+
+
+def is_network(model, module: str, name: str) -> bool:
+    """Whether a MODEL's network is of that class of ComfyUI's, and of none made of it."""
+    kind = type(model.get_model_object("diffusion_model"))
+    return (kind.__module__, kind.__name__) == (module, name)

@@ -1,0 +1,63 @@
+"""Takes up what a sampling's steps hold, on its way to the host and after."""
+
+import logging
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from ..recording.half_precision import HALF_PRECISION_FROM, HalfPrecisionStep
+from ..recording.host_copy import HostCopy
+from ..recording.recording import Run
+from ..recording.vectors import Vectors
+
+MAX_NBYTES = 4 << 30  # of one sampling's scores
+
+
+@dataclass
+class Receiver:
+    """Fills a run while it is sampled.
+
+    in_flight: (spaces, copies of the sigma and of each space's scores), oldest first. calls: how many were averaged, by sigma.
+    heard: how many were received.
+    """
+
+    run: Run
+    in_flight: list[tuple[tuple[str, ...], HostCopy]] = field(default_factory=list)
+    calls: dict[float, int] = field(default_factory=dict)
+    heard: int = 0
+
+    def add(self, sigma: Tensor, scores: dict[str, Tensor], vectors: Vectors | None = None):
+        """Scores [blocks, B, C, N] at one sigma, and the vectors that they come from, if those are kept."""
+        if vectors is not None:
+            self.run.vectors.append(vectors)
+        self.heard += 1
+        self.in_flight.append((tuple(scores), HostCopy.start([sigma, *scores.values()])))
+        self.land(wait=False)
+        if self.run.nbytes + sum(copies.nbytes for _, copies in self.in_flight) > MAX_NBYTES:
+            self.abort(f"the scores of one sampling grew beyond {MAX_NBYTES >> 30} GB")
+
+    def land(self, wait: bool):
+        """Take up what has come to the host, or wait for all of it."""
+        steps = self.run.steps
+        while self.in_flight and (wait or self.in_flight[0][1].has_landed()):
+            spaces, copies = self.in_flight.pop(0)
+            sigma, *landed = copies.finish()
+            sigma, scores = float(sigma), dict(zip(spaces, landed))
+            count = self.calls[sigma] = self.calls.get(sigma, 0) + 1
+            if count > 1:
+                scores = {space: steps[sigma][space] + (scores[space] - steps[sigma][space]) / count for space in scores}
+            steps[sigma] = scores
+
+    def settle(self):
+        """The sampling has ended: all of it comes to the host, in half precision if it is much."""
+        self.land(wait=True)
+        if self.run.score_nbytes > HALF_PRECISION_FROM:
+            for sigma, step in self.run.steps.items():
+                self.run.steps[sigma] = HalfPrecisionStep(step)
+
+    def abort(self, reason: str):
+        """Go on without the maps; Decode tells why there are none."""
+        if not self.run.abort_reason:
+            logging.warning("Concept Attention: %s. The picture goes on without its maps.", reason)
+        self.in_flight.clear()
+        self.run.drop(reason)
