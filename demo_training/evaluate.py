@@ -96,7 +96,7 @@ def main():
             else:
                 recording, samples = demo.record(scene, names, args.sigmas)
             for space, blocks in choices:
-                rows[space, blocks].append(judge(at_picture_size(decode(recording, samples, space, blocks)), areas))
+                rows[space, blocks].append(judge(at_picture_size(decode(recording, samples, space, blocks=blocks)), areas))
         for (space, blocks), figures in rows.items():
             iou, accuracy, peaks = torch.tensor(figures).mean(0).tolist()
             print(f"{size:8}{space:18}{blocks:8}{iou:10.3f}{accuracy:10.3f}{peaks:14.3f}", flush=True)

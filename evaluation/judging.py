@@ -42,8 +42,8 @@ class Judge:
                 recorded.clear()
                 recorded[key] = self.record(sample, protocol)
             recording, latent, picture, words = recorded[key]
-            choices = (protocol.space, protocol.blocks, 0.0, 1.0, protocol.softmax, protocol.temperature)
-            maps = decode(recording, latent, *choices)
+            choices = {"blocks": protocol.blocks, "softmax": protocol.softmax, "temperature": protocol.temperature}
+            maps = decode(recording, latent, protocol.space, **choices)
             labels = resized_labels(sample.labels, protocol.labels)
             scores, predicted = cut(maps, words, picture, labels.shape, protocol)
             counts = metrics.count(labels, predicted, len(self.data.classes))
@@ -59,15 +59,15 @@ class Judge:
         """(recording, latent, picture [1, H, W, 3], words): words are what is shown, each with its label."""
         words = [(word, label) for label, word in sample.names.items()] + self.absent(sample, protocol)
         concepts = "\n".join(word for word, _ in words)
-        encoded = encode_concepts(self.clip, concepts, "\n".join(protocol.background), protocol.tokens, protocol.encoder)
+        encoded = encode_concepts(self.clip, concepts, "\n".join(protocol.background), tokens=protocol.tokens, encoder=protocol.encoder)
         if encoded.names[: encoded.num_shown] != tuple(word for word, _ in words):
             raise ValueError(f"Picture {sample.id}: {', '.join(word for word, _ in words)} should be different words without commas.")
         prompt = prompt_of(sample, protocol.prompt)
         positive = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(prompt))
         picture = as_tensor(resized(sample.picture, protocol.resize))
         latent = self.vae.encode(picture)
-        choices = (protocol.noise, protocol.samples, protocol.seed, "all", protocol.as_authors)
-        return encode_image(self.model, encoded, positive, latent, *choices, attends_to=protocol.attends_to), latent, picture, words
+        choices = {name: getattr(protocol, name) for name in ("noise", "samples", "seed", "as_authors", "attends_to")}
+        return encode_image(self.model, encoded, positive, latent, **choices, spaces="all"), latent, picture, words
 
     def absent(self, sample: Sample, protocol: Protocol) -> list[tuple[str, int]]:
         """Words of the data set that are not in this picture, drawn by its id and the protocol's seed."""

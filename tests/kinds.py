@@ -1,6 +1,8 @@
 """One tiny model, its prompts and concepts for each family, and how the tests sample with it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import comfy.sample
 import tiny
@@ -10,19 +12,41 @@ from concept_attention.concept_core.record.sampler import record_concepts
 from probe import conditioning
 
 SHARE = torch.tensor([[1.0, 0, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0, 1.0]])
+POSITIONS = torch.tensor([3, 3, 4, 3])  # of concepts behind a template of three tokens
 
 
 @dataclass
 class Kind:
+    """channels, frames: of a latent; frames is None where it has two dimensions. width, length: of a prompt's embedding. pooled: its
+    pooled one's, 0 for none. pixel: latent pixels across a token. has_references: whether it takes reference latents."""
+
     name: str
-    load: callable
+    load: Callable
     encoder: str
+    channels: int = 16
+    frames: int | None = None
+    width: int = 64
+    length: int = 6
+    pooled: int = 0
+    pixel: int = 2
+    has_references: bool = False
 
     def __post_init__(self):
         self.model = self.load()
         generator = torch.Generator().manual_seed(1)
-        self.prompts = [conditioning(torch.randn(1, 6, 64, generator=generator), torch.randn(1, 32, generator=generator)) for _ in range(3)]
-        self.concepts = Concepts(("a", "b", "c"), 3, self.encoder, torch.randn(4, 64, generator=generator), SHARE)
+        self.prompts = [self._prompt(generator) for _ in range(3)]
+        embeddings = torch.randn(4, self.width, generator=generator)
+        sequences = tuple(torch.cat([torch.randn(3, self.width, generator=generator), own]) for own in embeddings.split([1, 2, 1]))
+        self.concepts = Concepts(("a", "b", "c"), 3, self.encoder, embeddings, SHARE, POSITIONS, sequences, (3, 3, 3))
+
+    def _prompt(self, generator):
+        context = torch.randn(1, self.length, self.width, generator=generator)
+        return conditioning(context, torch.randn(1, self.pooled, generator=generator) if self.pooled else None)
+
+    def latent(self, size=(8, 12), batch=1):
+        """Of zeros; size: in pixels of a family with two latent pixels across a token."""
+        size = [-(-side * self.pixel // 2) for side in size]
+        return torch.zeros(batch, self.channels, *([] if self.frames is None else [self.frames]), *size)
 
     def record(self, model=None, start_percent=0.0, end_percent=1.0, **options):
         """(patched model, recording)"""
@@ -34,7 +58,7 @@ class Kind:
         positive=None, negative=None, latent=None, noise_inds=None, **options,
     ):  # fmt: skip
         """What KSampler gives out."""
-        latent = torch.zeros(batch, 16, *size) if latent is None else latent
+        latent = self.latent(size, batch) if latent is None else latent
         noise = options.pop("noise", None)
         if noise is None:
             noise = comfy.sample.prepare_noise(latent, seed, noise_inds)
@@ -45,5 +69,19 @@ class Kind:
         )
 
 
-def kinds():
-    return {"flux": Kind("flux", tiny.flux, "t5"), "sd3": Kind("sd3", lambda: tiny.sd3(second_attention=(0,)), "clip")}
+KINDS = {
+    "flux": dict(load=tiny.flux, encoder="t5", pooled=32, has_references=True),
+    "sd3": dict(load=lambda: tiny.sd3(second_attention=(0,)), encoder="clip", pooled=32),
+    "flux2": dict(load=tiny.flux2, encoder="qwen3 of Klein", channels=128, pixel=1, length=512, has_references=True),
+    "qwen-image": dict(load=tiny.qwen_image, encoder="qwen2.5-vl", frames=1, has_references=True),
+    "chroma": dict(load=tiny.chroma, encoder="t5"),
+    "chroma-radiance": dict(load=tiny.radiance, encoder="t5", channels=3, pixel=16),
+    "ovis": dict(load=tiny.ovis, encoder="qwen3 of Ovis", has_references=True),
+    "longcat": dict(load=tiny.longcat, encoder="qwen2.5-vl of LongCat", width=3584, has_references=True),
+    "hunyuan-image": dict(load=tiny.hunyuan_image, encoder="qwen2.5-vl of HunyuanImage", channels=64, width=3584, pixel=1),
+}
+
+
+@cache
+def made(name: str) -> Kind:
+    return Kind(name, **KINDS[name])

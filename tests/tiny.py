@@ -2,15 +2,19 @@
 
 import comfy.clip_model
 import comfy.ldm.flux.model
+import comfy.ldm.hunyuan_video.model
 import comfy.ldm.modules.diffusionmodules.mmdit
+import comfy.model_patcher
 import comfy.ops
 import comfy.sd
 import comfy.sd1_clip
+import comfy.supported_models
 import comfy.supported_models_base
 import comfy.text_encoders.sd3_clip
 import comfy.text_encoders.t5
 import torch
 import weights_recipe
+from comfy.model_management import get_torch_device
 from comfy.text_encoders.sd3_clip import SD3Tokenizer
 from concept_attention.demo_model import text_encoders
 
@@ -27,15 +31,75 @@ def flux(heads=2, depth=3, single=1, context=64, pooled=32, seed=0, guidance=Tru
     return _load(weights_recipe.fill(shapes, seed), dtype)
 
 
-def flux2():
-    """A MODEL of Flux.2, which is ComfyUI's Flux class too but modulates all blocks alike."""
-    skeleton = comfy.ldm.flux.model.Flux(
-        in_channels=128, out_channels=128, vec_in_dim=None, context_in_dim=64, hidden_size=128, mlp_ratio=3.0, num_heads=1,
-        depth=1, depth_single_blocks=1, axes_dim=[32, 32, 32, 32], theta=2000, patch_size=1, qkv_bias=False,
-        guidance_embed=False, txt_ids_dims=[3], global_modulation=True, mlp_silu_act=True, ops_bias=False,
-        dtype=torch.float32, device="meta", operations=comfy.ops.disable_weight_init,
+def flux2(heads=1, depth=3, single=1, context=64, seed=0, guidance=False):
+    """A MODEL of Flux.2, in the key names of published checkpoints; without guidance, as Klein."""
+    shapes = weights_recipe.flux2_shapes(128 * heads, depth, single, context, guidance)
+    return _load(weights_recipe.fill(shapes, seed), torch.float32)
+
+
+def ovis():
+    """A MODEL of Ovis-Image, which is ComfyUI's Flux class with a norm of the text and numbered text tokens."""
+    return _load(_filled(_flux_like(context_in_dim=64, txt_ids_dims=[1, 2], yak_mlp=True, txt_norm=True)), torch.float32)
+
+
+def longcat():
+    """A MODEL of LongCat-Image, told from others by the width of its text."""
+    return _load(_filled(_flux_like(context_in_dim=3584, txt_ids_dims=[1, 2])), torch.float32)
+
+
+def _flux_like(**changes):
+    options = dict(
+        in_channels=16, out_channels=16, vec_in_dim=None, hidden_size=128, mlp_ratio=4.0, num_heads=1, depth=3, depth_single_blocks=1,
+        axes_dim=[16, 56, 56], theta=10000, patch_size=2, qkv_bias=True, guidance_embed=False,
     )  # fmt: skip
-    return comfy.sd.load_diffusion_model_state_dict(_filled(skeleton))
+    operations = comfy.ops.disable_weight_init
+    return comfy.ldm.flux.model.Flux(**{**options, **changes}, dtype=torch.float32, device="meta", operations=operations)
+
+
+def hunyuan_image():
+    """A MODEL of HunyuanImage 2.1, without guidance."""
+    skeleton = comfy.ldm.hunyuan_video.model.HunyuanVideo(
+        in_channels=64, out_channels=64, vec_in_dim=None, context_in_dim=3584, hidden_size=128, mlp_ratio=4.0, num_heads=1, depth=3,
+        depth_single_blocks=1, axes_dim=[64, 64], patch_size=[1, 1], theta=256, qkv_bias=True, guidance_embed=False, meanflow=False,
+        meanflow_sum=False, use_cond_type_embedding=False, vision_in_dim=None, byt5=True, dtype=torch.float32, device="meta",
+        operations=comfy.ops.disable_weight_init,
+    )  # fmt: skip
+    return _load(_filled(skeleton), torch.float32)
+
+
+def qwen_image():
+    config = dict(in_channels=64, num_layers=3, num_attention_heads=1, attention_head_dim=128, joint_attention_dim=64)
+    return _undetected("QwenImage", image_model="qwen_image", **config)
+
+
+CHROMA = dict(
+    context_in_dim=64, hidden_size=128, mlp_ratio=4.0, num_heads=1, depth=3, depth_single_blocks=1, axes_dim=[16, 56, 56], theta=10000,
+    qkv_bias=True, in_dim=64, out_dim=128, hidden_dim=64, n_layers=2, txt_ids_dims=[], vec_in_dim=None,
+)  # fmt: skip
+
+
+def chroma():
+    return _undetected("Chroma", image_model="chroma", in_channels=64, out_channels=64, patch_size=2, **CHROMA)
+
+
+def radiance(numbered=True):
+    """A MODEL of Chroma Radiance, which paints pixels. numbered: its text tokens, as later versions do."""
+    return _undetected(
+        "ChromaRadiance", image_model="chroma_radiance", in_channels=3, out_channels=3, patch_size=16, nerf_hidden_size=16,
+        nerf_mlp_ratio=4, nerf_depth=1, nerf_max_freqs=8, nerf_tile_size=512, nerf_final_head_type="linear",
+        nerf_embedder_dtype=torch.float32, use_x0=False, use_sequential_txt_ids=numbered, **CHROMA,
+    )  # fmt: skip
+
+
+def _undetected(kind, **config):
+    """A MODEL of ComfyUI's own class for it; at this size its loader would not know the state dict."""
+    config = getattr(comfy.supported_models, kind)(config)
+    config.set_inference_dtype(torch.float32, None)
+    model = config.get_model({}, "", device="cpu")
+    weights = _filled(model.diffusion_model)
+    model.diffusion_model.load_state_dict(weights, strict=False)
+    model.memory_usage_factor = 0.0
+    return comfy.model_patcher.ModelPatcher(model, load_device=get_torch_device(), offload_device=torch.device("cpu"))
 
 
 def sd3(depth=3, context=64, pooled=32, seed=0, norms=True, second_attention=(), positions=None, dtype=torch.float32):

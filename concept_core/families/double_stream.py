@@ -5,25 +5,66 @@ from comfy.ldm.flux.layers import timestep_embedding
 from comfy.ldm.flux.math import apply_rope1
 from torch import Tensor
 
+from .family import Family
 from .joint import Entered, JointStream
 
 TIME_WIDTH = 256  # of the embedding of a timestep or a guidance
 
 
+class DoubleStreamFamily(Family):
+    """Models whose `double_blocks` are the joint ones; later blocks are single ones."""
+
+    stream: type["DoubleStream"]
+
+    @property
+    def position_axes(self) -> tuple[int, ...]:
+        """Those of the rotary positions that number the text's tokens; the others are 0."""
+        return tuple(getattr(self.network.params, "txt_ids_dims", ()))
+
+    @property
+    def embedding_width(self) -> int:
+        return self.network.params.context_in_dim
+
+    @property
+    def depth(self) -> int:
+        return len(self.network.double_blocks)
+
+    @property
+    def default_blocks(self) -> range:
+        """15 to 18 of 19, as published for Flux 1; of another depth the last fifth."""
+        return last_fifth(self.depth)
+
+    @property
+    def later_blocks(self) -> list[tuple[str, int]]:
+        return [("single_block", index) for index in range(len(self.network.single_blocks))]
+
+    def new_stream(self, network, forward, inputs: dict) -> "DoubleStream":
+        return self.stream(network, forward, inputs, self.position_axes, self.tokens_of(inputs.get("ref_latents")))
+
+
 class DoubleStream(JointStream):
     """Through the text stream's own modules of `network.double_blocks`."""
 
-    def __init__(self, network, forward, inputs: dict, reference_tokens: int = 0):
+    def __init__(self, network, forward, inputs: dict, position_axes: tuple[int, ...] = (), reference_tokens: int = 0):
         super().__init__(forward, [("double_block", index) for index in range(len(network.double_blocks))], reference_tokens)
-        self.network, self.inputs = network, inputs
+        self.network, self.inputs, self.position_axes = network, inputs, position_axes
 
     def begin(self, dtype):
-        self.tokens = self.network.txt_in(self.forward.concepts(dtype))
-        self.rotation = self.rotary_positions(dtype)
+        self.tokens = self.text_in(self.forward.concepts(dtype))
+        self.rotation = self.rotary_positions()
 
-    def rotary_positions(self, dtype) -> Tensor | None:
+    def text_in(self, embeddings: Tensor) -> Tensor:
+        """[B, T, width] from a text encoder's embeddings."""
+        return self.network.txt_in(embeddings)
+
+    def rotary_positions(self) -> Tensor | None:
         """[1, 1, T, d / 2, 2, 2] of the concept tokens; None where they are at 0, which turns nothing."""
-        return None
+        if not self.position_axes:
+            return None
+        positions = self.forward.on_device.positions
+        ids = positions.new_zeros(1, len(positions), len(self.network.params.axes_dim), dtype=torch.float32)
+        ids[:, :, list(self.position_axes)] = positions[:, None].float()
+        return self.network.pe_embedder(ids)
 
     def modulation(self, index: int, args: dict) -> tuple:
         """(shift, scale, gate) before attention and before the MLP, each [B or 1, 1, width]: what the block's text has."""
@@ -50,6 +91,13 @@ class DoubleStream(JointStream):
         return unrotated(q, self.forward.take(args["pe"])[:, :, self.first_image_token(args) :][:, :, : q.shape[2]])
 
 
+class GivenModulationStream(DoubleStream):
+    """Where blocks have no modulation of their own and are given the picture's and the text's."""
+
+    def modulation(self, index: int, args: dict) -> tuple:
+        return tuple(type(given)(*(self.forward.take(part) for part in (given.shift, given.scale, given.gate))) for given in args["vec"][1])
+
+
 def time_embedding(t: Tensor, dtype) -> Tensor:
     """[B, TIME_WIDTH]"""
     return timestep_embedding(t, TIME_WIDTH).to(dtype)
@@ -62,5 +110,4 @@ def unrotated(q: Tensor, pe: Tensor) -> Tensor:
 
 
 def last_fifth(depth: int) -> range:
-    """15 to 18 of 19, as published for Flux 1; of another depth as many in proportion."""
     return range(depth - -(-depth // 5), depth)

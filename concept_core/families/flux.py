@@ -2,47 +2,8 @@
 
 import torch
 
-from .double_stream import DoubleStream, last_fifth, time_embedding
-from .family import Family, is_network
-
-
-class Flux1(Family):
-    name = "Flux 1 (dev, schnell, Krea, Kontext, Fill)"
-    encoders = ("t5",)
-    clip_hint = "For Flux 1 load CLIP-L and T5-XXL with DualCLIPLoader, type flux."
-
-    @staticmethod
-    def matches(model) -> bool:
-        if not is_network(model, "comfy.ldm.flux.model", "Flux"):
-            return False
-        # Flux.2 modulates all blocks alike; Ovis and LongCat number their text tokens and have no pooled prompt.
-        network = model.get_model_object("diffusion_model")
-        params = network.params
-        plain = not params.global_modulation and params.vec_in_dim is not None and not params.txt_ids_dims
-        return plain and getattr(network, "txt_norm", None) is None
-
-    @property
-    def embedding_width(self) -> int:
-        return self.network.params.context_in_dim
-
-    @property
-    def depth(self) -> int:
-        return len(self.network.double_blocks)
-
-    @property
-    def default_blocks(self) -> range:
-        return last_fifth(self.depth)
-
-    @property
-    def later_blocks(self) -> list[tuple[str, int]]:
-        return [("single_block", index) for index in range(len(self.network.single_blocks))]
-
-    def as_authors_encode(self, options: dict) -> dict:
-        """Guidance 0, and zeros for the pooled prompt."""
-        return {**options, "guidance": 0.0, "pooled_output": torch.zeros(1, self.network.params.vec_in_dim)}
-
-    def new_stream(self, network, forward, inputs: dict) -> DoubleStream:
-        return Flux1Stream(network, forward, inputs, self.tokens_of(inputs.get("ref_latents")))
+from .double_stream import DoubleStream, DoubleStreamFamily, time_embedding
+from .family import is_network
 
 
 class Flux1Stream(DoubleStream):
@@ -59,3 +20,24 @@ class Flux1Stream(DoubleStream):
 
     def modulation(self, index: int, args: dict) -> tuple:
         return self.network.double_blocks[index].txt_mod(self.vec)
+
+
+class Flux1(DoubleStreamFamily):
+    name = "Flux 1 (dev, schnell, Krea, Kontext, Fill)"
+    encoders = ("t5",)
+    clip_hint = "For Flux 1 load CLIP-L and T5-XXL with DualCLIPLoader, type flux."
+    stream = Flux1Stream
+
+    @staticmethod
+    def matches(model) -> bool:
+        if not is_network(model, "comfy.ldm.flux.model", "Flux"):
+            return False
+        # Flux.2 modulates all blocks alike; Ovis and LongCat number their text tokens and have no pooled prompt.
+        network = model.get_model_object("diffusion_model")
+        params = network.params
+        plain = not params.global_modulation and params.vec_in_dim is not None and not params.txt_ids_dims
+        return plain and getattr(network, "txt_norm", None) is None
+
+    def as_authors_encode(self, options: dict) -> dict:
+        """Guidance 0, and zeros for the pooled prompt."""
+        return {**options, "guidance": 0.0, "pooled_output": torch.zeros(1, self.network.params.vec_in_dim)}

@@ -1,10 +1,16 @@
 """The model families there are. A new one is a file here and a line in FAMILIES."""
 
+from .chroma import Chroma
 from .family import Family
 from .flux import Flux1
+from .flux2 import Flux2
+from .hunyuan_image import HunyuanImage
+from .longcat_image import LongCatImage
+from .ovis_image import OvisImage
+from .qwen_image import QwenImage
 from .sd3 import SD3
 
-FAMILIES: list[type[Family]] = [Flux1, SD3]
+FAMILIES: list[type[Family]] = [Flux1, SD3, Flux2, QwenImage, Chroma, OvisImage, LongCatImage, HunyuanImage]
 
 
 def family_of(model) -> Family:

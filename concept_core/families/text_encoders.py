@@ -148,6 +148,13 @@ T5, CLIP = T5Encoder(), CLIPEncoder()
 BY_TOKENIZER: dict[str, tuple[TextEncoder, ...]] = {
     "FluxTokenizer": (T5,),
     "SD3Tokenizer": (CLIP, T5),
+    "PixArtTokenizer": (T5,),  # of Chroma
+    "Flux2Tokenizer": (LanguageModel("mistral3", padded_to=512),),
+    "KleinTokenizer": (LanguageModel("qwen3 of Klein"),),
+    "QwenImageTokenizer": (LanguageModel("qwen2.5-vl"),),
+    "OvisTokenizer": (LanguageModel("qwen3 of Ovis"),),
+    "LongCatImageTokenizer": (LanguageModel("qwen2.5-vl of LongCat", cuts_end=True),),
+    "HunyuanImageTokenizer": (LanguageModel("qwen2.5-vl of HunyuanImage"),),
 }
 
 

@@ -3,10 +3,14 @@
 from torch import Tensor
 
 from ..recording.blocks import parse_blocks
+from ..recording.recipe import Recipe
 from ..recording.recording import Recording, Run
 from ..recording.scores import CROSS_SHARE
 from ..recording.window import check_window
 from .maps import Maps
+
+ORDERS = ("auto", "softmax first", "mean first")
+STEPS = ("auto", "all")
 
 
 def decode(
@@ -19,12 +23,16 @@ def decode(
     end_percent: float = 1.0,
     softmax: bool = True,
     temperature: float = 1.0,
+    order: str = "auto",
+    steps: str = "all",
 ) -> Maps:
-    """Softmax over concepts for each step and block, then the mean over the chosen steps and blocks.
+    """Softmax over concepts and the mean over the chosen steps and blocks, in the order that the family's authors publish.
 
     samples: [B, channels, h, w], the sampler's output. One concept alone has no softmax: it would be 1 everywhere.
-    In cross-attention space the softmax is taken in each head at sampling time, and a temperature other than 1 acts on
-    the mean over heads. ValueError names what cannot be decoded and the mend.
+    temperature: in output space in units of the family's own. In cross-attention space the softmax is taken in each head at sampling
+    time, and a temperature other than 1 acts on the mean over heads. order: one of ORDERS; "auto" is the recording's recipe in output
+    space, and else the softmax first. steps: "all", or "auto", the recipe's of those in the window. ValueError names what cannot be
+    decoded and the mend.
     """
     check_window(start_percent, end_percent)
     if temperature <= 0:
@@ -38,13 +46,20 @@ def decode(
             f"This picture has no maps: {run.abort_reason}. Sample again with fewer concepts, with spaces "
             'set to "output" in the Apply node, or with a narrower start_percent to end_percent.'
         )
-    steps = run.window(start_percent, end_percent)
-    if not steps:
+    window = run.window(start_percent, end_percent)
+    if not window:
         raise ValueError(f"No recorded step lies between {start_percent:g} and {end_percent:g}: {_recorded(run)}")
+    recipe = recording.recipe if space == "output" else Recipe()
     softmaxed = softmax and len(recording.concepts.names) > 1
-    total = sum(_mean_over_blocks(step, space, chosen, rows, softmaxed, temperature) for step in steps)
+    mean_first = not softmaxed or (recipe.mean_first if order == "auto" else order == "mean first")
+    per_step = _mean_of_raw if mean_first else _mean_of_softmaxed
+    chosen_steps = recording.recipe.steps(window) if steps == "auto" else window
+    temperature *= recipe.temperature
+    mean = sum(per_step(step, space, chosen, rows, temperature) for step in chosen_steps) / len(chosen_steps)
+    if softmaxed and mean_first:
+        mean = (mean / temperature).softmax(1)
     return Maps(
-        values=(total / len(steps)).unflatten(2, run.grid),
+        values=mean.unflatten(2, run.grid),
         names=recording.concepts.names,
         num_shown=recording.concepts.num_shown,
         softmaxed=softmaxed,
@@ -53,13 +68,16 @@ def decode(
     )
 
 
-def _mean_over_blocks(step, space, blocks, rows, softmaxed, temperature):
+def _mean_of_raw(step, space, blocks, rows, temperature):
     """[B, C, N] of one step."""
-    if not softmaxed:
-        return step[space][blocks][:, rows].mean(0)
+    return step[space][blocks][:, rows].mean(0)
+
+
+def _mean_of_softmaxed(step, space, blocks, rows, temperature):
+    """[B, C, N] of one step."""
     if space == "cross-attention":
-        share = step[CROSS_SHARE][blocks][:, rows]
-        return (share.clamp(min=1e-30).log() / temperature).softmax(2).mean(0)
+        probabilities = step[CROSS_SHARE][blocks][:, rows]
+        return (probabilities.clamp(min=1e-30).log() / temperature).softmax(2).mean(0)
     return (step[space][blocks][:, rows] / temperature).softmax(2).mean(0)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ..concepts.concepts import Concepts
 from ..recording.recording import Recording
 from ..recording.vectors import Vectors, free_on_host, in_16_bit
 from .areas import Area, average, is_whole
@@ -52,12 +53,27 @@ class Step:
 
 @dataclass(frozen=True)
 class OnDevice:
-    """Concepts where the model computes: embeddings [T, width], token_weights [C, T], positions [T], sequences [L, width]."""
+    """Concepts where the model computes: embeddings [T, width], token_weights [C, T], positions [T].
+
+    sequences: each concept's whole text [L, width], of which its tokens lie in its span (start, stop), where a model refines texts.
+    """
 
     embeddings: Tensor
     token_weights: Tensor
     positions: Tensor | None
     sequences: tuple[Tensor, ...]
+    spans: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, concepts: Concepts, device: torch.device) -> "OnDevice":
+        counts = (concepts.token_weights > 0).sum(1).tolist()
+        return cls(
+            concepts.embeddings.to(device),
+            concepts.token_weights.to(device),
+            None if concepts.positions is None else concepts.positions.to(device),
+            tuple(sequence.to(device) for sequence in concepts.sequences),
+            tuple((start, start + count) for start, count in zip(concepts.starts, counts)),
+        )
 
 
 class ForwardPass:

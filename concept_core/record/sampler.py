@@ -60,6 +60,7 @@ def record_concepts(
         default_blocks=family.default_blocks,
         pixels_per_token=family.pixels_per_token,
         normalises_concepts=family.normalises_concepts,
+        recipe=family.recipe,
         attends_to=attends_to,
         kept_blocks=tuple(parse_blocks(keep_vectors, family.depth, family.default_blocks, "keep_vectors")) if keep_vectors.strip() else (),
     )
@@ -249,10 +250,7 @@ class Recorder:
     def concepts_on(self, device: torch.device) -> OnDevice:
         """Moved there once in a sampling."""
         if device not in self.on_device:
-            concepts = self.recording.concepts
-            positions = None if concepts.positions is None else concepts.positions.to(device)
-            sequences = tuple(sequence.to(device) for sequence in concepts.sequences)
-            self.on_device[device] = OnDevice(concepts.embeddings.to(device), concepts.token_weights.to(device), positions, sequences)
+            self.on_device[device] = OnDevice.of(self.recording.concepts, device)
         return self.on_device[device]
 
 

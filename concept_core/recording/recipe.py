@@ -1,11 +1,22 @@
 """How a family's authors make maps of its scores."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """mean_first: the mean over steps and blocks comes before the softmax, not after it. temperature: what scores are divided by."""
+    """mean_first: the mean over steps and blocks comes before the softmax, not after it. temperature: what scores are divided by.
+
+    from_step: the share of the steps that is left out at the beginning. without_last: how many are left out at the end.
+    """
 
     mean_first: bool = False
     temperature: float = 1.0
+    from_step: float = 0.0
+    without_last: int = 0
+
+    def steps(self, steps: Sequence) -> Sequence:
+        """Those that count, first step first; of few steps at least one."""
+        stop = max(1, len(steps) - self.without_last)
+        return steps[min(int(self.from_step * len(steps)), stop - 1) : stop]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..concepts.concepts import Concepts
 from .half_precision import HalfPrecisionStep
+from .recipe import Recipe
 from .scores import ATTENDS_TO
 from .vectors import Vectors, free_on_host
 
@@ -119,8 +120,9 @@ class Recording:
     queue supersedes the last MAX_OLDER are kept. Beyond MAX_BYTES the superseded runs go first, then those of earlier queues, and those
     of the running one only where RAM is short.
 
-    attends_to: what the concepts concept_out to. kept_blocks: those whose output vectors are kept too.
-    normalises_concepts: whether a concept's vectors are scaled to length 1 before the dot product.
+    attends_to: what the concepts attended to. kept_blocks: those whose output vectors are kept too.
+    recipe: how the family's authors make maps. normalises_concepts: whether a concept's vectors are scaled to length 1 before the dot
+    product.
     """
 
     concepts: Concepts
@@ -130,6 +132,7 @@ class Recording:
     pixels_per_token: int
     runs: list[Run] = field(default_factory=list)
     normalises_concepts: bool = False
+    recipe: Recipe = Recipe()
     attends_to: tuple[str, ...] = ATTENDS_TO
     kept_blocks: tuple[int, ...] = ()
 

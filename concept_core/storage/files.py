@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from .tensor_files import TensorFile, open_tensors
 
 OF_MAPS = ("names", "num_shown", "softmaxed", "image_size", "pixels_per_token")
 OF_RUN = ("size", "grid", "image_size", "skip_reason")
-OF_RECORDING = ("spaces", "depth", "pixels_per_token", "normalises_concepts", "attends_to", "kept_blocks")
+OF_RECORDING = ("spaces", "depth", "pixels_per_token", "normalises_concepts", "attends_to", "kept_blocks", "recipe")
 IN_FILES = {"num_shown": "shown", "softmaxed": "shares", "skip_reason": "missed"}  # names of fields that were once called otherwise
 OF_SAMPLING = ("sigmas", "schedule", "samples", "token_share")
 PERCENTS = np.arange(SCHEDULE) / (SCHEDULE - 1)  # the steps of the widgets
@@ -141,7 +142,7 @@ def _recording(about: AboutRecording, tensors, steps):
 
 def _save(tensors, path, kind, about):
     try:
-        save_file(tensors, path, metadata={kind: json.dumps(about)})
+        save_file(tensors, path, metadata={kind: json.dumps(about, default=asdict)})
     except (SafetensorError, OSError) as error:
         raise ValueError(f"The file could not be written ({error}): make room where ComfyUI saves, and queue again.") from error
 

@@ -8,6 +8,7 @@ import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 from torch import Tensor
 
+from ..recording.recipe import Recipe
 from ..recording.scores import ATTENDS_TO, CROSS_SHARE, SPACES
 from .tensor_files import FLOATS, Stored
 
@@ -81,7 +82,7 @@ class AboutMaps(About):
 
 
 class AboutRecording(About):
-    """token_weights and the last three are missing in files of earlier versions."""
+    """token_weights and the last four are missing in files of earlier versions."""
 
     key = RECORDING
     what = "recording: choose a file that Save Concept Recording has written."
@@ -95,6 +96,7 @@ class AboutRecording(About):
     normalises_concepts: bool = False
     attends_to: tuple[Literal[ATTENDS_TO], ...] = ATTENDS_TO
     kept_blocks: tuple[NonNegativeInt, ...] = ()
+    recipe: Recipe = Recipe()
 
     @model_validator(mode="after")
     def check_sizes(self):
@@ -113,6 +115,13 @@ class AboutRecording(About):
             raise Unfit(f"default_blocks {self.default_blocks} are not within {self.depth} blocks")
         if list(self.kept_blocks) != sorted({block for block in self.kept_blocks if block < self.depth}):
             raise Unfit(f"kept_blocks {self.kept_blocks} are not within {self.depth} blocks, in order")
+        return self
+
+    @model_validator(mode="after")
+    def check_recipe(self):
+        recipe = self.recipe
+        if not (recipe.temperature > 0 and 0 <= recipe.from_step < 1 and recipe.without_last >= 0):
+            raise Unfit(f"recipe {recipe} is none")
         return self
 
     @property

@@ -1,18 +1,24 @@
 import pytest
-from kinds import kinds
-
-
-@pytest.fixture(scope="session")
-def all_kinds():
-    return kinds()
+from kinds import KINDS, made
 
 
 @pytest.fixture(params=["flux", "sd3"])
-def kind(request, all_kinds):
-    """A tiny model of each family."""
-    return all_kinds[request.param]
+def kind(request):
+    """A tiny model of each of the two families that the heavy tests sample with."""
+    return made(request.param)
 
 
 @pytest.fixture
-def flux(all_kinds):
-    return all_kinds["flux"]
+def flux():
+    return made("flux")
+
+
+@pytest.fixture(params=KINDS)
+def each_kind(request):
+    """A tiny model of every family."""
+    return made(request.param)
+
+
+@pytest.fixture(params=[name for name, about in KINDS.items() if about.get("has_references")])
+def kind_with_references(request):
+    return made(request.param)

@@ -1,0 +1,180 @@
+"""What every family must show, on a tiny model of it; the two that the other tests sample with among them."""
+
+from dataclasses import replace
+
+import comfy.model_management
+import comfy.sd
+import pytest
+import torch
+from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.record.encode_image import encode_image
+from concept_attention.concept_core.recording.scores import SPACES
+from kinds import made
+
+WAYS = [
+    {},
+    {"cfg": 4.5, "batch": 2, "size": (7, 9), "sampler": "heun"},
+    {"cfg": 4.5, "sampler": "dpmpp_2m_sde", "size": (2, 16)},
+]
+
+
+def assert_same_maps(maps, others):
+    torch.testing.assert_close(maps, others, atol=1e-5, rtol=1e-4)
+
+
+def maps_of(recording, samples, **options):
+    """With the softmax first and no temperature: what shows every difference."""
+    return decode(recording, samples, blocks="all", order="softmax first", temperature=1 / recording.recipe.temperature, **options).values
+
+
+@pytest.mark.parametrize("options", WAYS, ids=str)
+def test_the_picture_does_not_change_by_a_bit(each_kind, options):
+    patched, recording = each_kind.record(spaces="all")
+    samples = each_kind.sample(patched, **options)
+    assert torch.isfinite(samples).all() and torch.equal(samples, each_kind.sample(**options))
+    for space in SPACES:
+        maps = decode(recording, samples, space).values
+        assert maps.shape[:2] == (options.get("batch", 1), 3) and torch.isfinite(maps).all()
+        assert float(maps.std()) > 0
+
+
+def test_positive_and_negative_apart(each_kind, monkeypatch):
+    together, expected = each_kind.record()
+    maps = maps_of(expected, each_kind.sample(together, cfg=4.5))
+    monkeypatch.setattr(each_kind.model.model, "memory_required", lambda *args, **kwargs: float("inf"))
+    patched, recording = each_kind.record()
+    samples = each_kind.sample(patched, cfg=4.5)
+    assert torch.equal(samples, each_kind.sample(cfg=4.5))
+    torch.testing.assert_close(maps_of(recording, samples), maps, atol=1e-4, rtol=1e-3)
+
+
+def test_each_picture_has_the_maps_that_it_has_alone(each_kind):
+    patched, recording = each_kind.record()
+    latent = each_kind.latent((7, 10), batch=3)
+    noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(0))
+    maps = maps_of(recording, each_kind.sample(patched, latent=latent, noise=noise, cfg=2.0, steps=2))
+    for row in range(3):
+        one = {"latent": latent[row : row + 1], "noise": noise[row : row + 1]}
+        assert_same_maps(maps[row], maps_of(recording, each_kind.sample(patched, **one, cfg=2.0, steps=2))[0])
+    assert not torch.allclose(maps[0], maps[1], atol=1e-3)
+
+
+def test_reference_latents_are_no_part_of_the_picture(kind_with_references):
+    each_kind = kind_with_references
+    ((context, options),) = each_kind.prompts[0]
+    reference = torch.randn(each_kind.latent((6, 4)).shape, generator=torch.Generator().manual_seed(3))
+    patched, recording = each_kind.record(spaces="all")
+    plain = maps_of(recording, each_kind.sample(patched))
+    for method in ("index", "index_timestep_zero") if each_kind.name in ("flux2", "qwen-image") else ("offset",):
+        positive = [[context, {**options, "reference_latents": [reference], "reference_latents_method": method}]]
+        samples = each_kind.sample(patched, positive=positive, cfg=2.0)
+        assert torch.equal(samples, each_kind.sample(positive=positive, cfg=2.0))
+        maps = maps_of(recording, samples)
+        assert maps.shape == plain.shape and (maps - plain).abs().max() > 1e-3  # the model looks at the reference
+
+
+def test_areas(each_kind):
+    """Two prompts for two halves: each half's maps are those of its prompt."""
+    latent = each_kind.latent((8, 16))
+    height, width = latent.shape[-2:]
+    halves = [(height, width // 2, 0, 0), (height, width // 2, 0, width // 2)]
+    positive = [
+        [context, {**options, "area": area, "strength": 1.0}]
+        for area, ((context, options),) in zip(halves, each_kind.prompts[1:], strict=True)
+    ]
+    patched, recording = each_kind.record()
+    samples = each_kind.sample(patched, latent=latent, positive=positive, steps=2)
+    assert torch.equal(samples, each_kind.sample(latent=latent, positive=positive, steps=2))
+    maps = maps_of(recording, samples)
+    torch.testing.assert_close(maps.sum(1), torch.ones_like(maps[:, 0]))
+    swapped = [[context, {**options, "area": area}] for (context, options), area in zip(positive, halves[::-1])]
+    assert (maps - maps_of(recording, each_kind.sample(patched, latent=latent, positive=swapped, steps=2))).abs().max() > 1e-4
+
+
+def test_a_picture_is_shown_once_and_stops_early(each_kind):
+    picture = torch.randn(each_kind.latent(batch=2).shape, generator=torch.Generator().manual_seed(5))
+    recording = encode_image(each_kind.model, each_kind.concepts, each_kind.prompts[0], picture, noise=0.4, spaces="all")
+    (scores,) = recording.runs[0].steps.values()
+    assert scores["output"].shape[:3] == (recording.depth, 2, 3)
+    maps = maps_of(recording, picture)
+    assert torch.isfinite(maps).all() and float((maps[0] - maps[1]).abs().max()) > 1e-3
+
+
+def test_a_lora_shows_in_the_maps(each_kind):
+    weights = {}
+    for seed, (name, weight) in enumerate(each_kind.model.model.state_dict().items()):
+        if ".0." in name and "attn" in name and weight.ndim == 2:
+            generator, key = torch.Generator().manual_seed(seed), name.removesuffix(".weight")
+            weights[f"{key}.lora_up.weight"] = torch.randn(weight.shape[0], 4, generator=generator) / 2
+            weights[f"{key}.lora_down.weight"] = torch.randn(4, weight.shape[1], generator=generator) / weight.shape[1] ** 0.5
+    with_lora = comfy.sd.load_lora_for_models(each_kind.model, None, weights, 1.0, 0)[0]
+    patched, recording = each_kind.record(with_lora)
+    samples = each_kind.sample(patched)
+    assert torch.equal(samples, each_kind.sample(with_lora))
+    plain, expected = each_kind.record()
+    assert (maps_of(recording, samples) - maps_of(expected, each_kind.sample(plain))).abs().max() > 1e-3
+
+
+def test_other_nodes_hooks_are_called_as_before(each_kind):
+    calls = []
+
+    def override(function, *args, **kwargs):
+        calls.append("attention")
+        return function(*args, **kwargs)
+
+    def replacement(args, extra):
+        calls.append("block")
+        return extra["original_block"](args)
+
+    other = each_kind.model.clone()
+    other.set_model_patch_replace(replacement, "dit", "double_block", 1)
+    other.model_options["transformer_options"]["optimized_attention_override"] = override
+    plain = each_kind.sample(other)
+    expected, calls[:] = list(calls), []
+    patched, recording = each_kind.record(other)
+    samples = each_kind.sample(patched)
+    assert torch.equal(samples, plain) and [call for call in calls] == expected and "block" in calls and "attention" in calls
+    alone, own = each_kind.record()
+    assert_same_maps(maps_of(recording, samples), maps_of(own, each_kind.sample(alone)))
+
+
+def test_out_of_memory_costs_the_maps_and_not_the_picture(each_kind, monkeypatch):
+    def full(*args):
+        raise MemoryError
+
+    monkeypatch.setattr("concept_attention.concept_core.families.joint.attend", full)
+    patched, recording = each_kind.record()
+    samples = each_kind.sample(patched)
+    assert torch.equal(samples, each_kind.sample())
+    with pytest.raises(ValueError, match="memory ran out while recording"):
+        decode(recording, samples)
+
+
+def test_an_interrupt_leaves_nothing_behind(each_kind):
+    patched, recording = each_kind.record()
+
+    def interrupt(step, *_):
+        if step == 1:
+            raise comfy.model_management.InterruptProcessingException
+
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        each_kind.sample(patched, callback=interrupt)
+    assert recording.runs == []
+    assert torch.equal(each_kind.sample(patched), each_kind.sample()) and len(recording.runs) == 1
+
+
+def test_concepts_of_another_encoder_are_refused(each_kind):
+    each_kind.concepts, own = replace(each_kind.concepts, encoder="another"), each_kind.concepts
+    try:
+        with pytest.raises(ValueError, match="encoded by another with width .* connect the CLIP that belongs to the model"):
+            each_kind.record()
+    finally:
+        each_kind.concepts = own
+
+
+@pytest.mark.parametrize("name", ["qwen-image"])
+def test_clips_are_refused(name):
+    kind = made(name)
+    patched, _ = kind.record()
+    with pytest.raises(ValueError, match="does not record clips or layers yet"):
+        kind.sample(patched, latent=kind.latent().repeat(1, 1, 3, 1, 1))
