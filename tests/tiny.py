@@ -31,7 +31,7 @@ def flux(heads=2, depth=3, single=1, context=64, pooled=32, seed=0, guidance=Tru
     return _load(weights_recipe.fill(shapes, seed), dtype)
 
 
-def flux2(heads=1, depth=3, single=1, context=64, seed=0, guidance=False):
+def flux2(heads=2, depth=3, single=1, context=64, seed=0, guidance=False):
     """A MODEL of Flux.2, in the key names of published checkpoints; without guidance, as Klein."""
     shapes = weights_recipe.flux2_shapes(128 * heads, depth, single, context, guidance)
     return _load(weights_recipe.fill(shapes, seed), torch.float32)
@@ -49,7 +49,7 @@ def longcat():
 
 def _flux_like(**changes):
     options = dict(
-        in_channels=16, out_channels=16, vec_in_dim=None, hidden_size=128, mlp_ratio=4.0, num_heads=1, depth=3, depth_single_blocks=1,
+        in_channels=16, out_channels=16, vec_in_dim=None, hidden_size=256, mlp_ratio=4.0, num_heads=2, depth=3, depth_single_blocks=1,
         axes_dim=[16, 56, 56], theta=10000, patch_size=2, qkv_bias=True, guidance_embed=False,
     )  # fmt: skip
     operations = comfy.ops.disable_weight_init
@@ -59,7 +59,7 @@ def _flux_like(**changes):
 def hunyuan_image():
     """A MODEL of HunyuanImage 2.1, without guidance."""
     skeleton = comfy.ldm.hunyuan_video.model.HunyuanVideo(
-        in_channels=64, out_channels=64, vec_in_dim=None, context_in_dim=3584, hidden_size=128, mlp_ratio=4.0, num_heads=1, depth=3,
+        in_channels=64, out_channels=64, vec_in_dim=None, context_in_dim=3584, hidden_size=256, mlp_ratio=4.0, num_heads=2, depth=3,
         depth_single_blocks=1, axes_dim=[64, 64], patch_size=[1, 1], theta=256, qkv_bias=True, guidance_embed=False, meanflow=False,
         meanflow_sum=False, use_cond_type_embedding=False, vision_in_dim=None, byt5=True, dtype=torch.float32, device="meta",
         operations=comfy.ops.disable_weight_init,
@@ -68,13 +68,13 @@ def hunyuan_image():
 
 
 def qwen_image():
-    config = dict(in_channels=64, num_layers=3, num_attention_heads=1, attention_head_dim=128, joint_attention_dim=64)
+    config = dict(in_channels=64, num_layers=3, num_attention_heads=2, attention_head_dim=128, joint_attention_dim=64)
     return _undetected("QwenImage", image_model="qwen_image", **config)
 
 
 CHROMA = dict(
-    context_in_dim=64, hidden_size=128, mlp_ratio=4.0, num_heads=1, depth=3, depth_single_blocks=1, axes_dim=[16, 56, 56], theta=10000,
-    qkv_bias=True, in_dim=64, out_dim=128, hidden_dim=64, n_layers=2, txt_ids_dims=[], vec_in_dim=None,
+    context_in_dim=64, hidden_size=256, mlp_ratio=4.0, num_heads=2, depth=3, depth_single_blocks=1, axes_dim=[16, 56, 56], theta=10000,
+    qkv_bias=True, in_dim=64, out_dim=256, hidden_dim=64, n_layers=2, txt_ids_dims=[], vec_in_dim=None,
 )  # fmt: skip
 
 

@@ -1,0 +1,51 @@
+"""Recorded scores of every family against a restatement in float64, written from the formulas by someone who had not seen this code.
+
+Flux 1 and SD3 have restatements of their own: test_flux_stream.py and test_sd3_stream.py.
+"""
+
+import pytest
+import torch
+from kinds import KINDS, made
+from oracle import assert_agree
+from probe import call_at
+from restated import restated
+
+SIGMAS = [0.7, 0.2]
+FAMILIES = [name for name in KINDS if name not in ("flux", "sd3", "chroma-radiance")]
+WITH_REFERENCES = [
+    ("flux2", "index"),
+    ("flux2", "index_timestep_zero"),
+    ("qwen-image", "index"),
+    ("qwen-image", "index_timestep_zero"),
+    ("ovis", "offset"),
+    ("longcat", "offset"),
+]
+
+
+def compare(kind, size, **options):
+    """The pack's scores at SIGMAS and the restatement's, for a latent of random numbers."""
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(kind.latent(size).shape, generator=generator)
+    patched, recording = kind.record(spaces="all")
+    ((context, plain),) = kind.prompts[0]
+    with torch.no_grad():
+        call_at(patched, [[context, {**plain, **options}]], [x, x], SIGMAS)
+    of_network = {"guidance": torch.tensor([0.0 if kind.name == "chroma" else 3.5])}
+    if "reference_latents" in options:
+        of_network["ref_latents"] = [kind.model.model.process_latent_in(reference) for reference in options["reference_latents"]]
+        of_network["ref_latents_method"] = options["reference_latents_method"]
+    steps = {sigma: steps for sigma, steps in zip(SIGMAS, recording.runs[0].steps.values(), strict=True)}
+    assert_agree(steps, lambda sigma: restated(kind.name, kind.model, x, context, of_network, kind.concepts, sigma))
+
+
+@pytest.mark.parametrize("size", [(6, 10), (7, 9)], ids=str)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_scores_agree_with_a_restatement_in_float64(name, size):
+    compare(made(name), size)
+
+
+@pytest.mark.parametrize(("name", "method"), WITH_REFERENCES)
+def test_scores_beside_references(name, method):
+    kind = made(name)
+    references = [torch.randn(kind.latent(size).shape, generator=torch.Generator().manual_seed(size[0])) for size in [(4, 6), (8, 4)]]
+    compare(kind, (6, 10), reference_latents=references, reference_latents_method=method)
