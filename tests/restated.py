@@ -132,8 +132,10 @@ def qwen_sides(block) -> tuple:
     def text(u):
         return attn.norm_added_q(heads(attn.add_q_proj(u))), attn.norm_added_k(heads(attn.add_k_proj(u))), heads(attn.add_v_proj(u))
 
-    return (Side(block.img_norm1, image, attn.to_out[0], block.img_norm2, block.img_mlp),
-            Side(block.txt_norm1, text, attn.to_add_out, block.txt_norm2, block.txt_mlp))
+    return (
+        Side(block.img_norm1, image, attn.to_out[0], block.img_norm2, block.img_mlp),
+        Side(block.txt_norm1, text, attn.to_add_out, block.txt_norm2, block.txt_mlp),
+    )
 
 
 def begin(family: str, network, x: Tensor, context: Tensor, options: dict, concepts, t: Tensor) -> SimpleNamespace:

@@ -10,9 +10,17 @@ import comfy.sd
 import comfy.sd1_clip
 import comfy.supported_models
 import comfy.supported_models_base
+import comfy.text_encoders.flux
+import comfy.text_encoders.hunyuan_image
+import comfy.text_encoders.llama
+import comfy.text_encoders.longcat_image
+import comfy.text_encoders.ovis
+import comfy.text_encoders.qwen_image
 import comfy.text_encoders.sd3_clip
 import comfy.text_encoders.t5
+import tokenizers
 import torch
+import transformers
 import weights_recipe
 from comfy.model_management import get_torch_device
 from comfy.text_encoders.sd3_clip import SD3Tokenizer
@@ -155,3 +163,52 @@ def _load(weights, dtype):
 
 def _filled(skeleton, seed=0):
     return weights_recipe.fill({name: p.shape for name, p in skeleton.state_dict().items()}, seed)
+
+
+def language_model_clip(name):
+    """A CLIP whose text encoder is a small language model behind ComfyUI's own tokenizer and template."""
+    te = comfy.text_encoders
+    key, layers, tokenizer, model = {
+        "klein": ("qwen3_4b", 28, te.flux.KleinTokenizer, te.flux.klein_te()),  # the hidden states of three layers
+        "mistral": ("mistral3_24b", 31, te.flux.Flux2Tokenizer, te.flux.flux2_te()),
+        "qwen-image": ("qwen25_7b", 4, te.qwen_image.QwenImageTokenizer, te.qwen_image.te()),
+        "ovis": ("qwen3_2b", 4, te.ovis.OvisTokenizer, te.ovis.te()),
+        "longcat": ("qwen25_7b", 4, te.longcat_image.LongCatImageTokenizer, te.longcat_image.te()),
+        "hunyuan-image": ("qwen25_7b", 4, te.hunyuan_image.HunyuanImageTokenizer, te.hunyuan_image.te(byt5=False)),
+    }[name]
+    config = dict(hidden_size=64, intermediate_size=64, num_attention_heads=1, num_key_value_heads=1, num_hidden_layers=layers)
+    if name == "mistral":
+        config["vocab_size"] = 256 + len(MISTRAL_MARKS)
+    target = comfy.supported_models_base.ClipTarget(tokenizer, model)
+    vocabularies = {"mistral3_24b_tokenizer_class": MistralTokenizer}
+    clip = comfy.sd.CLIP(target, tokenizer_data=vocabularies, model_options={f"{key}_model_config": config})
+    language_model = getattr(clip.cond_stage_model, key).transformer.model
+    shapes = {name: parameter.shape for name, parameter in language_model.state_dict().items()}
+    language_model.load_state_dict(weights_recipe.fill(shapes, 0))
+    return clip
+
+
+MISTRAL_MARKS = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"]
+
+
+class Bytes:
+    """In the place of Mistral's vocabulary, which comes within checkpoints: a token for each byte, and the template's marks."""
+
+    @staticmethod
+    def from_pretrained(path):
+        letters = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+        made = tokenizers.Tokenizer(tokenizers.models.BPE({letter: i for i, letter in enumerate(MISTRAL_MARKS + letters)}, []))
+        made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+        made.decoder = tokenizers.decoders.ByteLevel()
+        made.add_special_tokens(MISTRAL_MARKS)
+        return transformers.PreTrainedTokenizerFast(tokenizer_object=made)
+
+
+class MistralTokenizer(comfy.sd1_clip.SDTokenizer):
+    """As ComfyUI's, but for the vocabulary."""
+
+    def __init__(self, embedding_directory=None, tokenizer_data={}):
+        super().__init__(
+            "", pad_with_end=False, embedding_size=5120, embedding_key="mistral3_24b", tokenizer_class=Bytes, has_end_token=False,
+            pad_to_max_length=False, pad_token=11, start_token=1, max_length=99999999, min_length=1, pad_left=True, disable_weights=True,
+        )  # fmt: skip

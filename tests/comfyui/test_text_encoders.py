@@ -1,0 +1,80 @@
+"""How language models read a concept: its own tokens behind ComfyUI's template, and where they would stand in a prompt."""
+
+from functools import cache
+
+import pytest
+import tiny
+import torch
+from concept_attention.concept_core.families.encode_concepts import encode_concepts
+from concept_attention.concept_core.families.text_encoders import encoders_of
+
+NAMES = ["klein", "mistral", "qwen-image", "ovis", "longcat", "hunyuan-image"]
+TEXTS = ["dog", "7", "red sports car", "crème brûlée", "龙", "(dog:1.2)", "Dog", "it's a {brace}"]
+
+clip_of = cache(tiny.language_model_clip)
+
+
+@pytest.fixture(params=NAMES)
+def clip(request):
+    return clip_of(request.param)
+
+
+def tokenizer_of(clip):
+    return getattr(clip.tokenizer, clip.tokenizer.clip).tokenizer
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_its_tokens_are_the_text_and_nothing_else(clip, text):
+    (encoder,) = encoders_of(clip)
+    assert tokenizer_of(clip).decode(encoder.tokens(clip, text)).strip() == text
+
+
+@pytest.mark.parametrize("text", ["dog", "red sports car"])
+def test_its_embeddings_are_those_of_the_prompt_that_it_would_be(clip, text):
+    """Row `position` of what ComfyUI encodes, before the model pads it."""
+    (encoder,) = encoders_of(clip)
+    encoded, prompt = encoder.encode(clip, text), clip.encode_from_tokens(clip.tokenize(text))[0].float()
+    before = encoder.padded_to and encoder.padded_to - len(prompt)
+    first = encoded.position - before
+    tokens = len(encoder.tokens(clip, text))
+    assert torch.equal(encoded.embeddings, prompt[first : first + tokens]) and len(encoded.embeddings) == tokens
+    assert torch.equal(encoded.sequence[encoded.start : encoded.start + tokens], encoded.embeddings)
+    assert torch.equal(encoded.sequence, prompt[: len(encoded.sequence)])
+    # Another text behind the same template differs from there on.
+    other = clip.encode_from_tokens(clip.tokenize("9"))[0].float()
+    assert torch.allclose(prompt[:first], other[:first], atol=1e-5) and not torch.allclose(prompt[first], other[first], atol=1e-3)
+
+
+def test_where_it_stands():
+    """As the facts about the families say; token 510 of 512 is the authors' for Flux.2 dev."""
+    expected = {"klein": 3, "mistral": 510, "qwen-image": 0, "ovis": 1, "longcat": 0, "hunyuan-image": 0}
+    found = {name: encoders_of(clip_of(name))[0].encode(clip_of(name), "7").position for name in NAMES}
+    assert found == expected
+
+
+def test_padding_is_no_part_of_a_text(clip):
+    encoded = encoders_of(clip)[0].encode(clip, "dog")
+    bytewise = isinstance(clip.tokenizer.mistral3_24b, tiny.MistralTokenizer) if hasattr(clip.tokenizer, "mistral3_24b") else False
+    assert len(encoded.sequence) < (400 if bytewise else 80)
+
+
+def test_the_last_token_stands_for_a_concept(clip):
+    """It alone has read all of it; "all tokens" and "first token" are choices."""
+    concepts = encode_concepts(clip, "red sports car, dog")
+    (encoder,) = encoders_of(clip)
+    encoded = encoder.encode(clip, "red sports car")
+    assert torch.equal(concepts.embeddings[0], encoded.embeddings[-1])
+    assert concepts.positions[0] == encoded.position + len(encoded.embeddings) - 1
+    assert concepts.starts[0] == encoded.start + len(encoded.embeddings) - 1
+    assert concepts.token_weights.shape == (2, 2) and concepts.encoder == encoder.name
+    every = encode_concepts(clip, "red sports car, dog", tokens="all tokens")
+    assert torch.equal(every.embeddings[: len(encoded.embeddings)], encoded.embeddings)
+    assert torch.equal(encode_concepts(clip, "red sports car", tokens="first token").embeddings[0], encoded.embeddings[0])
+    assert torch.equal(encode_concepts(clip, "red sports car, dog", tokens="last token").embeddings, concepts.embeddings)
+
+
+def test_what_cannot_be_read_is_said(clip):
+    with pytest.raises(ValueError, match="names an embedding"):
+        encode_concepts(clip, "a embedding:thing")
+    with pytest.raises(ValueError, match="at most 128 are read of a concept"):
+        encode_concepts(clip, " ".join(["dog"] * 200))
