@@ -193,7 +193,7 @@ def parse(arguments):
     parser.add_argument("--data", default="", help="gtsegs_ijcv.mat, VOCdevkit, a folder, or how many scenes (200)")
     parser.add_argument("--wordnet", default="", help="imagenet: the folder of WordNet 3.0's data.noun, for the words of its synsets")
     parser.add_argument("--renamed", default="", help='imagenet: JSON, word → simpler word, such as "miniature pinscher": "dog"')
-    parser.add_argument("--family", choices=["flux", "sd3"], default="flux")
+    parser.add_argument("--family", default="flux", help="its key in concept_core/families, such as flux, sd3 or qwen-image")
     parser.add_argument("--checkpoint", default="", help="a file with everything in it; without any file the demo model is judged")
     parser.add_argument("--unet", default="")
     parser.add_argument("--clip", nargs="+", action="extend", default=[])

@@ -5,13 +5,8 @@ from dataclasses import dataclass
 import comfy.sd
 import comfy.utils
 
-from ..concept_core.families.flux import Flux1
-from ..concept_core.families.registry import family_of
-from ..concept_core.families.sd3 import SD3
+from ..concept_core.families.registry import BY_KEY, family_of
 from ..demo_model import DEMO_FAMILIES
-
-FAMILIES = {"flux": Flux1, "sd3": SD3}
-CLIP_TYPES = {"flux": comfy.sd.CLIPType.FLUX, "sd3": comfy.sd.CLIPType.SD3}
 
 
 @dataclass(frozen=True)
@@ -27,6 +22,10 @@ class Files:
 
 def load(files: Files):
     """(MODEL, CLIP, VAE); ValueError names the part that is missing, or says that the model is of another family."""
+    if files.family not in BY_KEY:
+        raise ValueError(f"--family is one of {', '.join(BY_KEY)}.")
+    if files.checkpoint == "demo" and files.family not in DEMO_FAMILIES:
+        raise ValueError(f"There are demo models of {' and '.join(DEMO_FAMILIES)} alone: give --checkpoint or --unet, --clip and --vae.")
     model = clip = vae = None
     if files.checkpoint == "demo":
         model, clip, vae = DEMO_FAMILIES[files.family].load()
@@ -35,13 +34,13 @@ def load(files: Files):
     if files.unet:
         model = comfy.sd.load_diffusion_model(files.unet)
     if files.clip:
-        clip = comfy.sd.load_clip(list(files.clip), clip_type=CLIP_TYPES[files.family])
+        clip = comfy.sd.load_clip(list(files.clip), clip_type=comfy.sd.CLIPType[BY_KEY[files.family].clip_type.upper()])
     if files.vae:
         vae = comfy.sd.VAE(sd=comfy.utils.load_torch_file(files.vae))
     for part, loaded in (("unet", model), ("clip", clip), ("vae", vae)):
         if loaded is None:
             raise ValueError(f"There is no {part} in {files.checkpoint or 'what was given'}: add --{part}.")
-    if type(family_of(model)) is not FAMILIES[files.family]:
+    if family_of(model).key != files.family:
         raise ValueError(f"The model is of {family_of(model).name}: give its --family.")
     return model, clip, vae
 

@@ -1,6 +1,7 @@
 from comfy_api.latest import io
 
 from ..concept_core.draw.preview import strongest_so_far
+from ..concept_core.families.registry import supported
 from ..concept_core.record.sampler import record_concepts
 from . import validation
 from .sockets import CATEGORY, Concepts, Recording, keep_vectors_input, spaces_input
@@ -15,7 +16,7 @@ class Apply(io.ComfyNode):
             category=CATEGORY,
             description="Lets the model record where it sees each concept while it samples. The picture stays the same, bit for bit.",
             inputs=[
-                io.Model.Input("model", tooltip="A Flux 1 model (dev, schnell, Krea, Kontext, Fill), SD3 or SD3.5."),
+                io.Model.Input("model", tooltip=f"A model of one of these families: {supported()}."),
                 Concepts.Input("concepts", tooltip="From Encode Concepts."),
                 io.Float.Input(
                     "start_percent",

@@ -1,6 +1,6 @@
 from comfy_api.latest import io
 
-from ..concept_core.maps.decode import decode
+from ..concept_core.maps.decode import ORDERS, STEPS, decode
 from ..concept_core.recording.scores import SPACES
 from . import validation
 from .sockets import CATEGORY, Maps, Recording
@@ -28,8 +28,8 @@ class Decode(io.ComfyNode):
                     "blocks",
                     default="auto",
                     advanced=True,
-                    tooltip="Which blocks of the model to average: auto (the late ones of Flux, all of SD3 that have "
-                    "a concept output), all, or numbers from 0, such as 15-18 or 3,5,7-9.",
+                    tooltip="Which blocks of the model to average: auto (those that suit the model), all, or numbers from 0, such as "
+                    "15-18 or 3,5,7-9.",
                 ),
                 io.Float.Input(
                     "start_percent",
@@ -63,6 +63,23 @@ class Decode(io.ComfyNode):
                     step=0.1,
                     advanced=True,
                     tooltip="Above 1 softens the competition between concepts, below 1 sharpens it. Without softmax it does nothing.",
+                ),
+                io.Combo.Input(
+                    "order",
+                    options=list(ORDERS),
+                    default="auto",
+                    optional=True,  # graphs that were saved before it was here run as they are
+                    advanced=True,
+                    tooltip="Which comes first, the softmax over concepts or the mean over steps and blocks. Auto is what the method's "
+                    "authors do with the model.",
+                ),
+                io.Combo.Input(
+                    "steps",
+                    options=list(STEPS),
+                    default="auto",
+                    optional=True,  # as order
+                    advanced=True,
+                    tooltip="Which of the steps between start and end count: auto (those that tell most with the model) or all.",
                 ),
             ],
             outputs=[Maps.Output("maps", tooltip="For heatmaps, masks, segmentation, places, and to save.")],

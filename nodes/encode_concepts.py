@@ -17,7 +17,7 @@ class EncodeConcepts(io.ComfyNode):
             description="Names the things to look for in the picture. They need not be in the prompt.",
             search_aliases=["concept attention", "text to mask", "segment by words"],
             inputs=[
-                io.Clip.Input("clip", tooltip="The CLIP that belongs to the model: CLIP-L and T5-XXL for Flux, CLIP-L and CLIP-G for SD3."),
+                io.Clip.Input("clip", tooltip="The CLIP that belongs to the model, the same that encodes the prompt."),
                 io.String.Input(
                     "concepts",
                     multiline=True,
@@ -32,18 +32,19 @@ class EncodeConcepts(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "tokens",
-                    options=["all tokens", "first token"],
-                    default="all tokens",
+                    options=["all tokens", "first token", "last token", "auto"],
+                    default="auto",
                     advanced=True,
-                    tooltip="A long word or several words are several tokens. All of them, or only the first as in the authors' code.",
+                    tooltip="A long word or several words are several tokens. Auto: all of them with T5 and CLIP, the last one with "
+                    "language models, in which it alone has read the others. First token: as in the authors' code for Flux 1.",
                 ),
                 io.Combo.Input(
                     "encoder",
                     options=["auto", "t5", "clip"],
                     default="auto",
                     advanced=True,
-                    tooltip="The text encoder that reads the concepts. Auto takes the one that fits the model family: T5 for Flux 1, "
-                    "CLIP for SD3, which can also read T5 where it is loaded.",
+                    tooltip="The text encoder that reads the concepts. Auto takes the one that fits the model. For SD3 there is a choice: "
+                    "CLIP, which auto takes, or T5 where it is loaded.",
                 ),
                 io.String.Input(
                     "prompt",

@@ -1,6 +1,7 @@
 from comfy.utils import ProgressBar
 from comfy_api.latest import io
 
+from ..concept_core.families.registry import supported
 from ..concept_core.record.encode_image import encode_image
 from . import validation
 from .sockets import CATEGORY, Concepts, Recording, keep_vectors_input, spaces_input
@@ -16,7 +17,7 @@ class EncodeImage(io.ComfyNode):
             description="Where is it in this picture? Shows any picture to the model once, with some noise, and records the concepts.",
             search_aliases=["zero-shot segmentation", "segment photo", "image to heatmap"],
             inputs=[
-                io.Model.Input("model", tooltip="A Flux 1 model (dev, schnell, Krea, Kontext), SD3 or SD3.5."),
+                io.Model.Input("model", tooltip=f"A model of one of these families: {supported()}."),
                 Concepts.Input("concepts", tooltip="From Encode Concepts."),
                 io.Conditioning.Input("positive", tooltip="A prompt that describes the picture, or an empty one."),
                 io.Latent.Input("latent", tooltip="The picture, from VAE Encode with the model's own VAE. Decode takes the same latent."),
@@ -44,7 +45,8 @@ class EncodeImage(io.ComfyNode):
                     "as_authors",
                     default=False,
                     advanced=True,
-                    tooltip="Flux: with guidance 0 and without the pooled prompt, as the authors' code encodes pictures.",
+                    tooltip="Change the conditioning as the authors' code does when it encodes pictures: for Flux 1 guidance 0 and no "
+                    "pooled prompt.",
                 ),
                 keep_vectors_input(),
             ],

@@ -6,8 +6,10 @@ from .family import is_network
 
 class Chroma(DoubleStreamFamily):
     name = "Chroma"
+    key = "chroma"
     encoders = ("t5",)
     clip_hint = "For Chroma load T5-XXL with CLIPLoader, type chroma."
+    clip_type = "chroma"
     stream = GivenModulationStream
 
     @staticmethod

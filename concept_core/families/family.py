@@ -14,15 +14,18 @@ from ..recording.recipe import Recipe
 class Family:
     """A ComfyUI MODEL of one family.
 
-    name: with the variants it covers. encoders: the text encoders that can read concepts for it, by name.
-    clip_hint: how a user gets such a CLIP. wrapper: the kind of ComfyUI's wrappers around what is called with the latent.
+    name: with the variants it covers. key: of one word. encoders: the text encoders that can read concepts for it, by name.
+    clip_hint: how a user gets such a CLIP. clip_type: what ComfyUI's loaders call its type.
+    wrapper: the kind of ComfyUI's wrappers around what is called with the latent.
     patch: latent pixels across one image token. normalises_concepts: whether a concept's output vector is scaled to length 1 before
     the dot product. recipe: how the family's authors make maps of its scores.
     """
 
     name: str
+    key: str
     encoders: tuple[str, ...]
     clip_hint: str
+    clip_type: str
     wrapper: str = WrappersMP.DIFFUSION_MODEL
     normalises_concepts = False
     recipe = Recipe()

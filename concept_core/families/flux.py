@@ -24,8 +24,10 @@ class Flux1Stream(DoubleStream):
 
 class Flux1(DoubleStreamFamily):
     name = "Flux 1 (dev, schnell, Krea, Kontext, Fill)"
+    key = "flux"
     encoders = ("t5",)
     clip_hint = "For Flux 1 load CLIP-L and T5-XXL with DualCLIPLoader, type flux."
+    clip_type = "flux"
     stream = Flux1Stream
 
     @staticmethod

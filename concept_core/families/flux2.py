@@ -9,8 +9,10 @@ class Flux2(DoubleStreamFamily):
     """The authors' recipe is for the eight double blocks of Flux.2 dev."""
 
     name = "Flux.2 (dev, Klein)"
+    key = "flux2"
     encoders = ("mistral3", "qwen3 of Klein")
     clip_hint = "For Flux.2 load its text encoder (Mistral 3 for dev, Qwen3 for Klein) with CLIPLoader, type flux2."
+    clip_type = "flux2"
     stream = GivenModulationStream
     recipe = Recipe(mean_first=True, temperature=1000.0, from_step=0.7, without_last=1)
 

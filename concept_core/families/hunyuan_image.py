@@ -20,8 +20,10 @@ class HunyuanStream(DoubleStream):
 
 class HunyuanImage(DoubleStreamFamily):
     name = "HunyuanImage 2.1"
+    key = "hunyuan-image"
     encoders = ("qwen2.5-vl of HunyuanImage",)
     clip_hint = "For HunyuanImage load Qwen2.5-VL and ByT5 with DualCLIPLoader, type hunyuan_image."
+    clip_type = "hunyuan_image"
     stream = HunyuanStream
 
     @staticmethod

@@ -6,8 +6,10 @@ from .family import is_network
 
 class LongCatImage(DoubleStreamFamily):
     name = "LongCat-Image"
+    key = "longcat-image"
     encoders = ("qwen2.5-vl of LongCat",)
     clip_hint = "For LongCat-Image load its text encoder with CLIPLoader, type longcat_image."
+    clip_type = "longcat_image"
     stream = DoubleStream
 
     @staticmethod

@@ -13,8 +13,10 @@ class OvisStream(DoubleStream):
 
 class OvisImage(DoubleStreamFamily):
     name = "Ovis-Image"
+    key = "ovis-image"
     encoders = ("qwen3 of Ovis",)
     clip_hint = "For Ovis-Image load its text encoder with CLIPLoader, type ovis."
+    clip_type = "ovis"
     stream = OvisStream
 
     @staticmethod

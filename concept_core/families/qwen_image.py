@@ -13,8 +13,10 @@ class QwenImage(Family):
     """Nothing is published for it. All blocks are averaged, as for SD3, whose joint blocks too go to the end of the network."""
 
     name = "Qwen-Image and Qwen-Image-Edit"
+    key = "qwen-image"
     encoders = ("qwen2.5-vl",)
     clip_hint = "For Qwen-Image load Qwen2.5-VL with CLIPLoader, type qwen_image."
+    clip_type = "qwen_image"
 
     @staticmethod
     def matches(model) -> bool:

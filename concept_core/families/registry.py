@@ -12,6 +12,8 @@ from .sd3 import SD3
 
 FAMILIES: list[type[Family]] = [Flux1, SD3, Flux2, QwenImage, Chroma, OvisImage, LongCatImage, HunyuanImage]
 
+BY_KEY = {family.key: family for family in FAMILIES}
+
 
 def family_of(model) -> Family:
     """A ComfyUI MODEL as one of its family; ValueError names the model's class and the families there are."""

@@ -8,8 +8,10 @@ from .joint import Entered, JointStream, split_heads
 
 class SD3(Family):
     name = "SD3 and SD3.5 (medium, large, turbo)"
+    key = "sd3"
     encoders = ("clip", "t5")
     clip_hint = "For SD3 load CLIP-L and CLIP-G, with or without T5-XXL, with TripleCLIPLoader or with DualCLIPLoader, type sd3."
+    clip_type = "sd3"
     wrapper = WrappersMP.APPLY_MODEL  # MMDiT knows no DIFFUSION_MODEL wrappers
     normalises_concepts = True
 

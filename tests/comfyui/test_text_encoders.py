@@ -54,8 +54,8 @@ def test_where_it_stands():
 
 def test_padding_is_no_part_of_a_text(clip):
     encoded = encoders_of(clip)[0].encode(clip, "dog")
-    bytewise = isinstance(clip.tokenizer.mistral3_24b, tiny.MistralTokenizer) if hasattr(clip.tokenizer, "mistral3_24b") else False
-    assert len(encoded.sequence) < (400 if bytewise else 80)
+    assert len(encoded.sequence) < 400  # Mistral's template in bytes; those of the others are padded to 512, or not at all
+    assert len(encoded.sequence) >= encoded.start + len(encoded.embeddings)
 
 
 def test_the_last_token_stands_for_a_concept(clip):
