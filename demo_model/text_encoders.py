@@ -2,6 +2,7 @@
 
 import math
 import zlib
+from typing import Any
 
 import comfy.clip_model
 import comfy.ops
@@ -38,7 +39,7 @@ CLIP_L_CONFIG = {
 PROMPT_LENGTH = 32
 # SD3 reads the last layer but one.
 SD3_CLIP_L_CONFIG = {**CLIP_L_CONFIG, "num_hidden_layers": 3, "max_position_embeddings": PROMPT_LENGTH}
-SD3_CLIP_G_CONFIG = {
+SD3_CLIP_G_CONFIG: dict[str, Any] = {
     **SD3_CLIP_L_CONFIG,
     "hidden_size": 128,
     "intermediate_size": 256,

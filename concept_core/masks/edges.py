@@ -166,7 +166,7 @@ def _scaled(box, cell):
 
 
 def _cut(values, box):
-    return values[(..., *box)]
+    return values[(..., box[0], box[1])]
 
 
 def _pixels(picture, box):

@@ -61,8 +61,8 @@ def soft(values: Tensor, softmaxed: bool) -> Tensor | None:
     Shares of one mode: the ramp goes from a quarter to three quarters instead. None if nothing reaches a half of them, or if raw
     scores have one mode.
     """
-    levels = two_levels(values)
-    if _two_modes(levels, softmaxed):
+    levels = _two_modes(values, softmaxed)
+    if levels:
         low, high = levels.low, levels.high
     elif softmaxed and values.max() >= 0.5:
         low, high = 0.0, 1.0
@@ -74,8 +74,8 @@ def soft(values: Tensor, softmaxed: bool) -> Tensor | None:
 
 def otsu(values: Tensor, softmaxed: bool) -> Tensor | None:
     """1 from Otsu's threshold on. None if the map has one mode only."""
-    levels = two_levels(values)
-    return (values >= levels.threshold).float() if _two_modes(levels, softmaxed) else None
+    levels = _two_modes(values, softmaxed)
+    return (values >= levels.threshold).float() if levels else None
 
 
 def above_mean(values: Tensor, softmaxed: bool) -> Tensor | None:
@@ -83,7 +83,9 @@ def above_mean(values: Tensor, softmaxed: bool) -> Tensor | None:
     return None if is_constant(values) else (values > values.mean()).float()
 
 
-def _two_modes(levels: Levels | None, softmaxed: bool) -> bool:
-    if levels is None or levels.separation < LEAST_SEPARATION:
-        return False
-    return not softmaxed or levels.high - levels.low >= LEAST_GAP
+def _two_modes(values: Tensor, softmaxed: bool) -> Levels | None:
+    """None if there is only one."""
+    levels = two_levels(values)
+    if levels is None or levels.separation < LEAST_SEPARATION or (softmaxed and levels.high - levels.low < LEAST_GAP):
+        return None
+    return levels

@@ -39,13 +39,12 @@ def average(pieces: list[tuple[Area, Tensor]], size, patch: int) -> Tensor:
     all concepts share alike.
     """
     grid = grid_of(size, patch)
-    total, weights = None, None
+    first = pieces[0][1]
+    total = first.new_zeros(*first.shape[:-1], grid[0] * patch, grid[1] * patch)
+    weights = first.new_zeros(first.shape[-3], 1, grid[0] * patch, grid[1] * patch)
     for area, scores in pieces:
         by_pixel = scores.unflatten(-1, grid_of(area.size, patch)).repeat_interleave(patch, -2).repeat_interleave(patch, -1)
         by_pixel = by_pixel[..., : area.size[0], : area.size[1]] * area.weight[:, None].to(scores)
-        if total is None:
-            total = scores.new_zeros(*scores.shape[:-1], grid[0] * patch, grid[1] * patch)
-            weights = scores.new_zeros(len(area.weight), 1, grid[0] * patch, grid[1] * patch)
         place = (..., slice(area.top, area.top + area.size[0]), slice(area.left, area.left + area.size[1]))
         total[place] += by_pixel
         weights[place] += area.weight[:, None].to(scores)

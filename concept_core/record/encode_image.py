@@ -42,8 +42,9 @@ def encode_image(
         raise ValueError(f"noise must lie in 0..1, it is {noise:g}.")
     if not positive:
         raise ValueError("positive: it holds no conditioning at all. Connect an encoded prompt, which may be empty text.")
-    recorded_as = {"spaces": spaces, "keep_vectors": keep_vectors, "attends_to": attends_to}
-    recorded, recording = record_concepts(model, concepts, **recorded_as, stop_early=True, given_out=latent)
+    recorded, recording = record_concepts(
+        model, concepts, spaces=spaces, keep_vectors=keep_vectors, attends_to=attends_to, stop_early=True, given_out=latent
+    )
     check_latent(model, latent)
     latent = fix_empty_latent_channels(recorded, latent)
     if as_authors:

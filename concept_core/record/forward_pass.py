@@ -23,21 +23,21 @@ class Step:
     On CUDA nothing in it waits for the device in the plain case: one prompt for the whole picture, all of the schedule, no vectors and
     no preview. Scores of several prompts, or of one for a part of the picture, are averaged on the host.
 
-    index: of the positive conditionings among all. areas: uuid → Area, for those that are active.
-    size: height and width of the latent. pieces: uuid → space → scores [blocks, B, C, n] of a conditioning's area.
+    index: of the positive conditionings among all. areas: uuid → Area, for those that are active. pieces: uuid → space → scores
+    [blocks, B, C, n] of a conditioning's area.
     vectors: those to keep, if there are any.
     """
 
+    receiver: Receiver
     sigma: Tensor
     index: int
     areas: dict[object, Area]
-    size: tuple[int, int]
     pieces: dict = field(default_factory=dict)
     vectors: Vectors | None = None
 
     def is_whole(self) -> bool:
         """Whether a single conditioning is for the whole picture."""
-        return len(self.areas) == 1 and all(is_whole(area, self.size) for area in self.areas.values())
+        return len(self.areas) == 1 and all(is_whole(area, self.receiver.run.size) for area in self.areas.values())
 
     def scores(self, patch: int) -> dict[str, Tensor] | None:
         """space → scores [blocks, B, C, N] of the whole picture; None unless every area was heard."""
@@ -48,7 +48,13 @@ class Step:
             return scores
         spaces = next(iter(self.pieces.values()))
         heard = {space: [(self.areas[uuid], piece[space].cpu()) for uuid, piece in self.pieces.items()] for space in spaces}
-        return {space: average(pieces, self.size, patch) for space, pieces in heard.items()}
+        return {space: average(pieces, self.receiver.run.size, patch) for space, pieces in heard.items()}
+
+    def close(self, patch: int):
+        """Hand over what was heard of it, if all was."""
+        scores = self.scores(patch)
+        if scores is not None and not self.receiver.run.abort_reason:
+            self.receiver.add(self.sigma, scores, self.vectors)
 
 
 @dataclass(frozen=True)
@@ -84,9 +90,9 @@ class ForwardPass:
     which nothing of the pass is kept. observe: is given each block's scores, concept_out and image_out, if anyone wants them.
     """
 
-    def __init__(self, recording: Recording, receiver: Receiver, step: Step, chunks, image_tokens: int, concepts: OnDevice, observe=None):
-        self.recording, self.receiver, self.step, self.chunks, self.observe = recording, receiver, step, chunks, observe
-        self.rows = rows_of([chunk for chunk, _ in chunks], receiver.run.batch, concepts.embeddings.device)
+    def __init__(self, recording: Recording, step: Step, chunks, image_tokens: int, concepts: OnDevice, observe=None):
+        self.recording, self.receiver, self.step, self.chunks, self.observe = recording, step.receiver, step, chunks, observe
+        self.rows = rows_of([chunk for chunk, _ in chunks], self.receiver.run.batch, concepts.embeddings.device)
         self.image_tokens, self.on_device = image_tokens, concepts
         self.is_over = False
         self.blocks: list[dict[str, Tensor]] = []

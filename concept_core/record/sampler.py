@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from comfy.patcher_extension import WrappersMP
-from comfy.samplers import finalize_default_conds, get_area_and_mult
+from comfy.samplers import CFGGuider, finalize_default_conds, get_area_and_mult
 from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
@@ -84,6 +85,29 @@ def check_fit(concepts: Concepts, family: Family):
         )
 
 
+@dataclass
+class Sampling:
+    """One run of a sampler: what fills its Run, and the guider that it asks."""
+
+    receiver: Receiver
+    guider: CFGGuider
+
+    def positive_index(self, conds) -> int | None:
+        """Where in the guider's list of conditionings its positive one is: not every guider puts it first."""
+        if "positive" not in self.guider.conds:
+            raise ValueError(
+                f"Concept Attention does not know which conditioning of {type(self.guider).__name__} is the positive one. "
+                "Use another guider, or bypass the Apply node."
+            )
+        positive = uuids(self.guider.conds["positive"])
+        return next((i for i, conditionings in enumerate(conds) if conditionings and uuids(conditionings) == positive), None)
+
+    def why_not_positive(self) -> str:
+        if not self.guider.conds["positive"]:
+            return "the sampler's positive prompt holds no conditioning at all: connect an encoded prompt, which may be empty text"
+        return "the guider never predicted from all of its positive conditioning: use another guider"
+
+
 class Recorder:
     """Belongs to one patched model: knows the sampling that goes on and the step that is being predicted, if any."""
 
@@ -91,16 +115,17 @@ class Recorder:
         self.family, self.recording, self.window, self.left_out = family, recording, window, left_out
         self.draw, self.given_out, self.observe = draw, given_out, observe
         self.on_device: dict[torch.device, OnDevice] = {}
-        self.receiver = self.guider = self.step = None
+        self.sampling: Sampling | None = None
+        self.step: Step | None = None
         self.heard = False
 
     def outer_sample(self, executor, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, *args, **kwargs):
         """OUTER_SAMPLE wrapper: a run is kept only if its sampling ends well."""
-        enclosing = self.receiver, self.guider, self.step
-        self.guider, self.step = executor.class_obj, None
-        patcher = self.guider.model_patcher
+        enclosing = self.sampling, self.step
+        patcher = executor.class_obj.model_patcher
         run = self.new_run(noise, patcher.get_model_object("model_sampling"))
-        self.receiver = receiver = Receiver(run)
+        receiver = Receiver(run)
+        self.sampling, self.step = Sampling(receiver, executor.class_obj), None
         last_denoised = None
         preview = None
 
@@ -120,7 +145,7 @@ class Recorder:
                 make_room(self.recording, self.nbytes_of_vectors(run, sigmas))
             samples = executor(noise, latent_image, sampler, sigmas, denoise_mask, keep_denoised, *args, **kwargs)
         finally:
-            self.receiver, self.guider, self.step = enclosing
+            self.sampling, self.step = enclosing
             self.on_device.clear()
         with spare_the_picture(receiver):
             receiver.settle()
@@ -162,27 +187,23 @@ class Recorder:
         try:
             out = executor(model, conds, x_in, timestep, model_options)
             if self.step is not None:
-                with spare_the_picture(self.receiver):
-                    self.close_step(self.step)
+                with spare_the_picture(self.step.receiver):
+                    self.step.close(self.family.patch)
         finally:
             self.step = None
         return out
 
-    def close_step(self, step: Step):
-        scores = step.scores(self.family.patch)
-        if scores is not None and not self.receiver.run.abort_reason:
-            self.receiver.add(step.sigma, scores, step.vectors)
-
     def open_step(self, model, conds, x_in, timestep) -> Step | None:
         """The step to record, or None where there is nothing to: outside a sampling, its window, or without positive."""
-        if self.receiver is None or self.receiver.run.abort_reason or self.heard or model is not self.guider.inner_model:
+        sampling = self.sampling
+        if sampling is None or sampling.receiver.run.abort_reason or self.heard or model is not sampling.guider.inner_model:
             return None
-        run, sigma = self.receiver.run, timestep[0]
+        run, sigma = sampling.receiver.run, timestep[0]
         if self.window != (0, 1) and not run.is_within(float(sigma), *self.window):
             return None
-        index = self.positive_index(conds)
+        index = sampling.positive_index(conds)
         if index is None:
-            run.skip(self.why_not_positive())
+            run.skip(sampling.why_not_positive())
             return None
         if len(x_in) != run.batch or tuple(x_in.shape[-2:]) != run.size:
             raise not_the_whole_picture(x_in)
@@ -190,7 +211,7 @@ class Recorder:
         areas = areas_of(conds[index], x_in, timestep)
         if not areas:
             run.skip("none of the positive conditionings was active in a step: widen their timestep ranges")
-        step = Step(sigma, index, areas, run.size)
+        step = Step(sampling.receiver, sigma, index, areas)
         if self.recording.kept_blocks and step.areas and not step.is_whole():
             raise ValueError(
                 "keep_vectors is for one positive prompt over the whole picture, and here are several, or one for a part of it. "
@@ -198,44 +219,28 @@ class Recorder:
             )
         return step
 
-    def positive_index(self, conds):
-        """Where in the guider's list of conditionings its positive one is: not every guider puts it first."""
-        if "positive" not in self.guider.conds:
-            raise ValueError(
-                f"Concept Attention does not know which conditioning of {type(self.guider).__name__} is the positive one. "
-                "Use another guider, or bypass the Apply node."
-            )
-        positive = uuids(self.guider.conds["positive"])
-        return next((i for i, conditionings in enumerate(conds) if conditionings and uuids(conditionings) == positive), None)
-
-    def why_not_positive(self) -> str:
-        if not self.guider.conds["positive"]:
-            return "the sampler's positive prompt holds no conditioning at all: connect an encoded prompt, which may be empty text"
-        return "the guider never predicted from all of its positive conditioning: use another guider"
-
     @contextmanager
     def listening(self, x: Tensor, transformer_options: dict, new_stream: Callable):
         """Around one call of the model: transformer options that record it where there is something to record.
 
         new_stream: ForwardPass → the family's stream.
         """
-        if self.step is None:
-            yield transformer_options
-            return
-        forward = stream = None
-        with spare_the_picture(self.receiver):
-            forward = self.open_forward_pass(x, transformer_options)
-            stream = forward and new_stream(forward)
+        stream = None
+        if self.step is not None:
+            with spare_the_picture(self.step.receiver):
+                forward = self.open_forward_pass(self.step, x, transformer_options)
+                if forward is not None:
+                    stream = new_stream(forward)
         if stream is None:
             yield transformer_options
             return
         yield stream.hook(transformer_options, self.left_out)
-        with forward.spare_the_picture():
-            forward.close()
+        with stream.forward.spare_the_picture():
+            stream.forward.close()
 
-    def open_forward_pass(self, x: Tensor, transformer_options: dict) -> ForwardPass | None:
+    def open_forward_pass(self, step: Step, x: Tensor, transformer_options: dict) -> ForwardPass | None:
         """What is to be recorded of a call with x, or None if it holds nothing of the step's positive conditioning."""
-        step, run = self.step, self.receiver.run
+        run = step.receiver.run
         if run.abort_reason:
             return None
         named = zip(transformer_options["cond_or_uncond"], transformer_options["uuids"])
@@ -245,7 +250,7 @@ class Recorder:
         if tuple(x.shape[-2:]) != step.areas[chunks[0][1]].size or len(x) != len(transformer_options["uuids"]) * run.batch:
             raise not_the_whole_picture(x)
         tokens = math.prod(self.family.token_grid(x))
-        return ForwardPass(self.recording, self.receiver, step, chunks, tokens, self.concepts_on(x.device), self.observe)
+        return ForwardPass(self.recording, step, chunks, tokens, self.concepts_on(x.device), self.observe)
 
     def concepts_on(self, device: torch.device) -> OnDevice:
         """Moved there once in a sampling."""

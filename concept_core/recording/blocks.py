@@ -10,7 +10,7 @@ def parse_blocks(text: str, depth: int, default: range, widget: str = "blocks") 
     text = text.strip().lower()
     if text in WORDS:
         return list(default if text == "auto" else range(depth))
-    blocks = set()
+    blocks: set[int] = set()
     for part, first, last in ranges(text, widget):
         if first > last or last >= depth:
             raise ValueError(f'{widget}: "{part}" is not within this model\'s blocks, 0-{depth - 1}.')

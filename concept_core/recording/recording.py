@@ -69,7 +69,7 @@ class Run:
             return self.origin == older.origin
         return self.origin[1] == older.origin[1] and not self.is_of_queue(older)
 
-    def window(self, start_percent: float, end_percent: float) -> list[dict[str, Tensor]]:
+    def window(self, start_percent: float, end_percent: float) -> list[Mapping[str, Tensor]]:
         """The scores of the steps between two points of the schedule, first step first."""
         within = [sigma for sigma in self.steps if self.is_within(sigma, start_percent, end_percent)]
         return [self.steps[sigma] for sigma in sorted(within, reverse=True)]
@@ -88,8 +88,9 @@ class Run:
             kept = latent.to(samples.dtype)
             if torch.equal(kept, samples.cpu()):  # pictures may be alike to the bit, and their scores not
                 return list(range(len(kept)))
-            rows = [next((i for i in range(len(kept)) if torch.equal(kept[i], s)), None) for s in samples.cpu()]
-            if None not in rows:
+            places = [next((i for i in range(len(kept)) if torch.equal(kept[i], s)), None) for s in samples.cpu()]
+            rows = [place for place in places if place is not None]
+            if len(rows) == len(samples):
                 return rows
         return None
 

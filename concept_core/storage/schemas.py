@@ -30,7 +30,7 @@ def _distinct(values):
 
 Size = tuple[PositiveInt, PositiveInt]
 Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
-Spaces = Annotated[tuple[Literal[SPACES], ...], AfterValidator(_distinct)]
+Spaces = Annotated[tuple[Literal[SPACES], ...], AfterValidator(_distinct)]  # type: ignore[valid-type]
 
 
 class About(BaseModel):
@@ -94,7 +94,7 @@ class AboutRecording(About):
     grid: Size
     skip_reason: str = Field(alias="missed")
     normalises_concepts: bool = False
-    attends_to: tuple[Literal[ATTENDS_TO], ...] = ATTENDS_TO
+    attends_to: tuple[Literal[ATTENDS_TO], ...] = ATTENDS_TO  # type: ignore[valid-type]
     kept_blocks: tuple[NonNegativeInt, ...] = ()
     recipe: Recipe = Recipe()
 
