@@ -15,6 +15,8 @@ ROWS = {  # workflow: folder of what it saved, and its files from left to right
 STAND_INS = {  # workflow for a model that is not at hand: demo workflow whose picture stands in, and the model
     "concept_heatmaps_flux_dev": ("concept_heatmaps_demo", "Flux dev"),
     "concept_heatmaps_sd35_large": ("concept_heatmaps_sd3_demo", "SD3.5"),
+    "concept_heatmaps_flux2_klein": ("concept_heatmaps_demo", "Flux.2 Klein"),
+    "concept_heatmaps_qwen_image": ("concept_heatmaps_sd3_demo", "Qwen-Image"),
     "concept_encode_image_flux": ("concept_encode_image_demo", "Flux"),
     "concept_repaint_flux_dev": ("concept_repaint_soft_demo", "Flux dev"),
     "concept_repaint_flux_fill": ("concept_repaint_encode_demo", "Flux Fill"),

@@ -2,6 +2,7 @@
 
 import torch
 
+from ..recording.recipe import LATE_STEPS
 from .double_stream import DoubleStream, DoubleStreamFamily, time_embedding
 from .family import is_network
 
@@ -29,6 +30,7 @@ class Flux1(DoubleStreamFamily):
     clip_hint = "For Flux 1 load CLIP-L and T5-XXL with DualCLIPLoader, type flux."
     clip_type = "flux"
     stream = Flux1Stream
+    recipe = LATE_STEPS
 
     @staticmethod
     def matches(model) -> bool:

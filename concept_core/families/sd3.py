@@ -2,6 +2,7 @@
 
 from comfy.patcher_extension import WrappersMP
 
+from ..recording.recipe import LATE_STEPS
 from .family import Family, is_network
 from .joint import Entered, JointStream, split_heads
 
@@ -14,6 +15,7 @@ class SD3(Family):
     clip_type = "sd3"
     wrapper = WrappersMP.APPLY_MODEL  # MMDiT knows no DIFFUSION_MODEL wrappers
     normalises_concepts = True
+    recipe = LATE_STEPS
 
     @staticmethod
     def matches(model) -> bool:

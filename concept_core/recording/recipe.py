@@ -20,3 +20,7 @@ class Recipe:
         """Those that count, first step first; of few steps at least one."""
         stop = max(1, len(steps) - self.without_last)
         return steps[min(int(self.from_step * len(steps)), stop - 1) : stop]
+
+
+# Measured on pictures that the demo models paint (docs/evaluation.md), and where the authors' recipe for Flux.2 begins.
+LATE_STEPS = Recipe(from_step=0.7)

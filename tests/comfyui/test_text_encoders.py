@@ -2,11 +2,15 @@
 
 from functools import cache
 
+import comfy.sample
 import pytest
 import tiny
 import torch
 from concept_attention.concept_core.families.encode_concepts import encode_concepts
 from concept_attention.concept_core.families.text_encoders import encoders_of
+from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.masks.masks import masks
+from concept_attention.concept_core.record.sampler import record_concepts
 
 NAMES = ["klein", "mistral", "qwen-image", "ovis", "longcat", "hunyuan-image"]
 TEXTS = ["dog", "7", "red sports car", "crème brûlée", "龙", "(dog:1.2)", "Dog", "it's a {brace}"]
@@ -71,6 +75,33 @@ def test_the_last_token_stands_for_a_concept(clip):
     assert torch.equal(every.embeddings[: len(encoded.embeddings)], encoded.embeddings)
     assert torch.equal(encode_concepts(clip, "red sports car", tokens="first token").embeddings[0], encoded.embeddings[0])
     assert torch.equal(encode_concepts(clip, "red sports car, dog", tokens="last token").embeddings, concepts.embeddings)
+
+
+MODELS = {  # whose text is as wide as the small encoders give it
+    "klein": lambda: tiny.flux2(context=192),
+    "mistral": lambda: tiny.flux2(context=192, guidance=True),
+    "qwen-image": tiny.qwen_image,
+    "ovis": tiny.ovis,
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_from_words_to_masks(name):
+    """As a graph does it: the same CLIP encodes prompt and concepts, ComfyUI samples, the maps are decoded and cut."""
+    clip, model = clip_of(name), MODELS[name]()
+    patched, recording = record_concepts(model, encode_concepts(clip, "dog, red car, sky", "grass"))
+    positive, negative = (clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in ("a dog beside a red car", ""))
+    empty = torch.zeros(2, model.model.latent_format.latent_channels, *([1] if name == "qwen-image" else []), 8, 12)
+    noise = comfy.sample.prepare_noise(empty, 1)
+    sampled = [
+        comfy.sample.sample(one, noise, 4, 3.0, "euler", "simple", positive, negative, empty, disable_pbar=True, seed=1)
+        for one in (model, patched)
+    ]
+    assert torch.equal(*sampled)
+    maps = decode(recording, sampled[1], steps="auto")
+    assert maps.values.shape[:2] == (2, 4) and maps.num_shown == 3
+    found = masks(maps, "*", "winner")
+    assert found.shape == (6, *maps.image_size) and 0 < float(found.mean()) < 1
 
 
 def test_what_cannot_be_read_is_said(clip):

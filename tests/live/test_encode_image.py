@@ -34,7 +34,8 @@ def test_the_mask_is_the_heart(live, workflow):
 def test_the_evaluation_has_the_maps_that_the_nodes_have(live, workflow):
     """The demo picture judged with the workflow's own settings, in this process."""
     inputs = {"maps": [only(workflow, "ConceptAttentionDecode"), 0], "filename_prefix": "judged"}
-    prompt = workflow | {"maps": {"class_type": "ConceptAttentionSaveMaps", "inputs": inputs}}
+    prompt = copy.deepcopy(workflow) | {"maps": {"class_type": "ConceptAttentionSaveMaps", "inputs": inputs}}
+    prompt[only(workflow, "ConceptAttentionDecode")]["inputs"]["steps"] = "all"
     theirs = saved_maps(live, live.queue(prompt), prompt)
     scene = draw_scene(SCENE)
     picture = Image.fromarray((scene.picture * 255).round().astype(np.uint8))

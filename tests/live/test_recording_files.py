@@ -45,7 +45,11 @@ def test_a_saved_recording_is_decoded_bit_for_bit(live, saved):
 
 
 def test_its_vectors_give_the_same_maps(live, saved):
-    _, maps, file = saved
+    """As Decode does with all steps."""
+    prompt, _, file = saved
+    decode = loading(prompt, file)
+    decode["decode"]["inputs"]["steps"] = "all"
+    maps = saved_maps(live, live.queue(decode), decode)
     again = in_python("concept_vectors", live.output / file.removesuffix(" [output]"))
     torch.testing.assert_close(again, maps.values, atol=2e-3, rtol=0)
 
