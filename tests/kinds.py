@@ -77,7 +77,7 @@ KINDS = {
     "chroma": dict(load=tiny.chroma, encoder="t5"),
     "chroma-radiance": dict(load=tiny.radiance, encoder="t5", channels=3, pixel=16),
     "ovis": dict(load=tiny.ovis, encoder="qwen3 of Ovis", has_references=True),
-    "longcat": dict(load=tiny.longcat, encoder="qwen2.5-vl of LongCat", width=3584, has_references=True),
+    "longcat": dict(load=tiny.longcat, encoder="qwen2.5-vl of LongCat", width=3584, length=512, has_references=True),
     "hunyuan-image": dict(load=tiny.hunyuan_image, encoder="qwen2.5-vl of HunyuanImage", channels=64, width=3584, pixel=1),
 }
 

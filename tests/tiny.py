@@ -1,6 +1,9 @@
 """Small models with random weights that go through ComfyUI's own loaders."""
 
+import inspect
+
 import comfy.clip_model
+import comfy.ldm.chroma_radiance.model
 import comfy.ldm.flux.model
 import comfy.ldm.hunyuan_video.model
 import comfy.ldm.modules.diffusionmodules.mmdit
@@ -90,12 +93,13 @@ def chroma():
     return _undetected("Chroma", image_model="chroma", in_channels=64, out_channels=64, patch_size=2, **CHROMA)
 
 
-def radiance(numbered=True):
-    """A MODEL of Chroma Radiance, which paints pixels. numbered: its text tokens, as later versions do."""
+def radiance():
+    """A MODEL of Chroma Radiance, which paints pixels; its text tokens are numbered where ComfyUI knows that of it."""
+    numbered = "use_sequential_txt_ids" in inspect.signature(comfy.ldm.chroma_radiance.model.ChromaRadianceParams).parameters
     return _undetected(
         "ChromaRadiance", image_model="chroma_radiance", in_channels=3, out_channels=3, patch_size=16, nerf_hidden_size=16,
         nerf_mlp_ratio=4, nerf_depth=1, nerf_max_freqs=8, nerf_tile_size=512, nerf_final_head_type="linear",
-        nerf_embedder_dtype=torch.float32, use_x0=False, use_sequential_txt_ids=numbered, **CHROMA,
+        nerf_embedder_dtype=torch.float32, use_x0=False, **({"use_sequential_txt_ids": True} if numbered else {}), **CHROMA,
     )  # fmt: skip
 
 

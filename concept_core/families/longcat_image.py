@@ -14,9 +14,5 @@ class LongCatImage(DoubleStreamFamily):
 
     @staticmethod
     def matches(model) -> bool:
-        if not is_network(model, "comfy.ldm.flux.model", "Flux"):
-            return False
-        network = model.get_model_object("diffusion_model")
-        params = network.params
-        numbered = bool(params.txt_ids_dims) and not params.global_modulation
-        return numbered and params.vec_in_dim is None and getattr(network, "txt_norm", None) is None
+        # A ComfyUI that does not know LongCat takes it for another Flux, and numbers its picture otherwise.
+        return is_network(model, "comfy.ldm.flux.model", "Flux") and type(model.model).__name__ == "LongCatImage"

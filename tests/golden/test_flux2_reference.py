@@ -9,7 +9,7 @@ import torch
 from concept_attention.concept_core.concepts.concepts import Concepts
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.record.sampler import record_concepts
-from probe import call_at
+from probe import call_at, conditioning
 from safetensors import safe_open
 
 SIGMAS = [0.9, 0.5]
@@ -31,7 +31,7 @@ def heard(golden):
     observe = lambda scores, concept_out, image_out: vectors.append(concept_out)  # noqa: E731
     patched, recording = record_concepts(model, concepts, spaces="all", observe=observe)
     with torch.no_grad():
-        positive = [[golden["context"], {"guidance": golden["guidance"]}]]
+        positive = conditioning(golden["context"], None, guidance=golden["guidance"])
         denoised, samples = call_at(patched, positive, [golden["x"]] * 2, SIGMAS)
     return recording, samples, denoised, vectors
 
@@ -75,6 +75,6 @@ def test_the_position_of_a_concept_counts(golden, heard):
     concepts = Concepts(("a", "b", "c"), 3, "mistral3", golden["concepts"][0], torch.eye(3), positions=torch.zeros(3, dtype=torch.int64))
     patched, recording = record_concepts(model, concepts)
     with torch.no_grad():
-        _, samples = call_at(patched, [[golden["context"], {"guidance": golden["guidance"]}]], [golden["x"]] * 2, SIGMAS)
+        _, samples = call_at(patched, conditioning(golden["context"], None, guidance=golden["guidance"]), [golden["x"]] * 2, SIGMAS)
     maps = decode(recording, samples, blocks="all", order="softmax first", temperature=1e-3).values
     assert (maps - golden["map_out_softmax"]).abs().max() > 0.01
