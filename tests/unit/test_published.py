@@ -8,7 +8,7 @@ import tomllib
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {"concept_core", "nodes", "demo_model", "web", "locales", "example_workflows", "subgraphs", "docs"}
-FILES = {"__init__.py", "LICENSE", "README.md", "pyproject.toml", ".comfyignore", ".gitignore"}
+FILES = {"__init__.py", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", ".comfyignore", ".gitignore"}
 SUFFIXES = {".py", ".md", ".json", ".js", ".css", ".jpg", ".png", ".svg", ".safetensors", ".toml", ""}
 LARGEST = 25 << 20
 FORBIDDEN = {"eval", "exec", "compile", "__import__"}
