@@ -1,9 +1,12 @@
 """The concept stream through ComfyUI's DoubleStreamBlock, which several families are made of."""
 
+from dataclasses import dataclass
+
 import torch
 from comfy.ldm.flux.layers import timestep_embedding
 from comfy.ldm.flux.math import apply_rope1
 from torch import Tensor
+from torch.nn.functional import silu
 
 from .family import Family
 from .joint import Entered, JointStream
@@ -48,6 +51,7 @@ class DoubleStream(JointStream):
     def __init__(self, network, forward, inputs: dict, position_axes: tuple[int, ...] = (), reference_tokens: int = 0):
         super().__init__(forward, [("double_block", index) for index in range(len(network.double_blocks))], reference_tokens)
         self.network, self.inputs, self.position_axes = network, inputs, position_axes
+        self.made: tuple | None = None
 
     def begin(self, dtype):
         self.tokens = self.text_in(self.forward.concepts(dtype))
@@ -66,21 +70,31 @@ class DoubleStream(JointStream):
         ids[:, :, list(self.position_axes)] = positions[:, None].float()
         return self.network.pe_embedder(ids)
 
-    def modulation(self, index: int, args: dict) -> tuple:
-        """(shift, scale, gate) before attention and before the MLP, each [B or 1, 1, width]: what the block's text has."""
-        return self.network.double_blocks[index].txt_mod(self.forward.take(args["vec"]))
+    def modulation(self, index: int, args: dict) -> tuple["Modulation", "Modulation"]:
+        """Before attention and before the MLP: what the block's text has."""
+        return modulations(self.network.double_blocks[index].txt_mod.lin(self.once(args["vec"], self.activated)))
+
+    def activated(self, vec: Tensor) -> Tensor:
+        """[B or 1, 1, width], of the recorded rows."""
+        return silu(self.forward.take(vec))[:, None]
+
+    def once(self, given, work):
+        """What work makes of something that all blocks of a forward pass are given alike."""
+        if self.made is None or self.made[0] is not given:
+            self.made = given, work(given)
+        return self.made[1]
 
     def enter(self, index: int, args: dict) -> Entered:
         block = self.network.double_blocks[index]
         first, second = self.modulation(index, args)
-        x = torch.addcmul(first.shift, block.txt_norm1(self.tokens), 1 + first.scale)
+        x = torch.addcmul(first.shift, block.txt_norm1(self.tokens), first.factor)
         q, k, v = block.txt_attn.qkv(x).unflatten(2, (3, self.network.num_heads, -1)).permute(2, 0, 3, 1, 4)
         q, k = block.txt_attn.norm(q, k, v)
         positioned = None if self.rotation is None else (apply_rope1(q, self.rotation), apply_rope1(k, self.rotation))
 
         def leave(concept_out):
             x = torch.addcmul(self.tokens, first.gate, block.txt_attn.proj(concept_out))
-            mlp = block.txt_mlp(torch.addcmul(second.shift, block.txt_norm2(x), 1 + second.scale))
+            mlp = block.txt_mlp(torch.addcmul(second.shift, block.txt_norm2(x), second.factor))
             x = torch.addcmul(x, second.gate, mlp)
             self.tokens = torch.nan_to_num(x, nan=0.0, posinf=65504, neginf=-65504) if x.dtype == torch.float16 else x
 
@@ -94,8 +108,29 @@ class DoubleStream(JointStream):
 class GivenModulationStream(DoubleStream):
     """Where blocks have no modulation of their own and are given the picture's and the text's."""
 
-    def modulation(self, index: int, args: dict) -> tuple:
-        return tuple(type(given)(*(self.forward.take(part) for part in (given.shift, given.scale, given.gate))) for given in args["vec"][1])
+    def modulation(self, index: int, args: dict) -> tuple["Modulation", "Modulation"]:
+        return self.once(args["vec"], self.of_text)
+
+    def of_text(self, vec) -> tuple["Modulation", "Modulation"]:
+        take = self.forward.take
+        first, second = (Modulation(take(given.shift), 1 + take(given.scale), take(given.gate)) for given in vec[1])
+        return first, second
+
+
+@dataclass(frozen=True)
+class Modulation:
+    """Each [B or 1, 1, width]; factor is 1 + scale."""
+
+    shift: Tensor
+    factor: Tensor
+    gate: Tensor
+
+
+def modulations(six: Tensor) -> tuple[Modulation, Modulation]:
+    """From shift, scale and gate of both, [B or 1, 1, 6 · width]."""
+    shift, _, gate, second_shift, _, second_gate = six.chunk(6, -1)
+    factor, second_factor = (1 + six.unflatten(-1, (6, -1))[..., 1::3, :]).unbind(-2)
+    return Modulation(shift, factor, gate), Modulation(second_shift, second_factor, second_gate)
 
 
 def time_embedding(t: Tensor, dtype) -> Tensor:

@@ -1,9 +1,10 @@
 """Flux 1: ComfyUI's Flux class with modulation per block and a pooled prompt."""
 
 import torch
+from torch.nn.functional import silu
 
 from ..recording.recipe import LATE_STEPS
-from .double_stream import DoubleStream, DoubleStreamFamily, time_embedding
+from .double_stream import DoubleStream, DoubleStreamFamily, Modulation, modulations, time_embedding
 from .family import is_network
 
 
@@ -17,10 +18,10 @@ class Flux1Stream(DoubleStream):
         vec = network.time_in(time_embedding(take(self.inputs["timestep"]), dtype))
         if network.params.guidance_embed and guidance is not None:
             vec = vec + network.guidance_in(time_embedding(take(guidance), dtype))
-        self.vec = vec + network.vector_in(vec.new_zeros(1, network.params.vec_in_dim))
+        self.vec = silu(vec + network.vector_in(vec.new_zeros(1, network.params.vec_in_dim)))[:, None]
 
-    def modulation(self, index: int, args: dict) -> tuple:
-        return self.network.double_blocks[index].txt_mod(self.vec)
+    def modulation(self, index: int, args: dict) -> tuple[Modulation, Modulation]:
+        return modulations(self.network.double_blocks[index].txt_mod.lin(self.vec))
 
 
 class Flux1(DoubleStreamFamily):

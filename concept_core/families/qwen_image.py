@@ -4,7 +4,7 @@ import torch
 from comfy.ldm.flux.math import apply_rope1
 from torch import Tensor
 
-from .double_stream import unrotated
+from .double_stream import modulations, unrotated
 from .family import Family, is_network
 from .joint import Entered, JointStream
 
@@ -63,16 +63,16 @@ class QwenStream(JointStream):
 
     def enter(self, index: int, args: dict) -> Entered:
         block = self.network.transformer_blocks[index]
-        modulation = block.txt_mod(self.forward.take(args["vec"]))[:, None].chunk(6, -1)
-        shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = modulation
-        x = torch.addcmul(shift, block.txt_norm1(self.tokens), 1 + scale)
+        first, second = modulations(block.txt_mod(self.forward.take(args["vec"]))[:, None])
+        x = torch.addcmul(first.shift, block.txt_norm1(self.tokens), first.factor)
         attn = block.attn
         q, k, v = (self.by_head(projection(x)) for projection in (attn.add_q_proj, attn.add_k_proj, attn.add_v_proj))
         q, k = attn.norm_added_q(q), attn.norm_added_k(k)
 
         def leave(concept_out):
-            x = torch.addcmul(self.tokens, gate, attn.to_add_out(concept_out))
-            self.tokens = torch.addcmul(x, mlp_gate, block.txt_mlp(torch.addcmul(mlp_shift, block.txt_norm2(x), 1 + mlp_scale)))
+            x = torch.addcmul(self.tokens, first.gate, attn.to_add_out(concept_out))
+            mlp = block.txt_mlp(torch.addcmul(second.shift, block.txt_norm2(x), second.factor))
+            self.tokens = torch.addcmul(x, second.gate, mlp)
 
         return Entered(q, k, v, leave, (apply_rope1(q, self.rotation), apply_rope1(k, self.rotation)))
 

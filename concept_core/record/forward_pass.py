@@ -59,13 +59,13 @@ class Step:
 
 @dataclass(frozen=True)
 class OnDevice:
-    """Concepts where the model computes: embeddings [T, width], token_weights [C, T], positions [T].
+    """Concepts where the model computes: embeddings [T, width], token_weights [C, T] or None where each has one token, positions [T].
 
     sequences: each concept's whole text [L, width], of which its tokens lie in its span (start, stop), where a model refines texts.
     """
 
     embeddings: Tensor
-    token_weights: Tensor
+    token_weights: Tensor | None
     positions: Tensor | None
     sequences: tuple[Tensor, ...]
     spans: tuple[tuple[int, int], ...]
@@ -75,7 +75,7 @@ class OnDevice:
         counts = (concepts.token_weights > 0).sum(1).tolist()
         return cls(
             concepts.embeddings.to(device),
-            concepts.token_weights.to(device),
+            None if torch.equal(concepts.token_weights, torch.eye(len(concepts.names))) else concepts.token_weights.to(device),
             None if concepts.positions is None else concepts.positions.to(device),
             tuple(sequence.to(device) for sequence in concepts.sequences),
             tuple((start, start + count) for start, count in zip(concepts.starts, counts)),
@@ -99,7 +99,7 @@ class ForwardPass:
         self.kept: list[tuple[Tensor, Tensor]] = []
 
     @property
-    def token_weights(self) -> Tensor:
+    def token_weights(self) -> Tensor | None:
         return self.on_device.token_weights
 
     def concepts(self, dtype) -> Tensor:
