@@ -4,6 +4,7 @@
     python run.py benchmark flux-medium --sweep concepts ways
     python run.py benchmark flux-dev --gpu
     python run.py benchmark after
+    python run.py benchmark operations
 
 Prints a table in Markdown. A ratio is the median over --pairs of samplings, with the quarters below and above it.
 """
@@ -14,7 +15,7 @@ import sys
 
 import torch
 
-from . import after, models
+from . import after, models, operations
 from .measure import Cost, Sampling, compare
 from .ways import WAYS, model_of
 
@@ -30,6 +31,7 @@ SWEEPS = {
 }
 PLAIN = {"concepts": 4, "tokens": 1, "side": 1.0, "batch": 1, "cfg": 1.0, "spaces": "output", "start_percent": 0.0, "end_percent": 1.0}
 PLAIN |= {"way": "nodes"}
+WHAT = "a model; or what comes after sampling: decoding, heatmaps, masks; or the operations in a block"
 RECORDED = ("spaces", "start_percent", "end_percent")
 
 
@@ -41,6 +43,11 @@ def main(arguments: list[str]) -> int:
         for name, seconds in after.rows():
             print(f"| {name} | {seconds:.2f} |", flush=True)
         print(f"\n{after.kept()}")
+        return 0
+    if args.size == "operations":
+        print("| a block | its own operations | added |\n|---|---|---|", flush=True)
+        for name, own, added in operations.rows():
+            print(f"| {name} | {own:g} | {added:g} |", flush=True)
         return 0
     size = models.SIZES[args.size]
     model = models.build(size)
@@ -90,7 +97,7 @@ def machine() -> str:
 
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="run.py benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("size", choices=[*models.SIZES, "after"], help="a model, or what comes after sampling: decoding, heatmaps, masks")
+    parser.add_argument("size", choices=[*models.SIZES, "after", "operations"], help=WHAT)
     parser.add_argument("--sweep", nargs="*", default=[], choices=list(SWEEPS), help="what is changed, one after the other")
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--steps", type=int, default=4)

@@ -3,7 +3,7 @@
 import comfy.sample
 import pytest
 import torch
-from concept_attention.benchmark import after, models
+from concept_attention.benchmark import after, models, operations
 from concept_attention.benchmark.command import main
 from concept_attention.benchmark.measure import Cost, Sampling
 from concept_attention.benchmark.ways import model_of
@@ -38,6 +38,12 @@ def test_all_ways_see_the_same_picture(size):
     tokens = (size.side // 16) ** 2
     assert {tuple(x.shape) for x in kept["probabilities"]} == {(1, tokens, size.prompt)}
     assert 0.05 < kept["probabilities"][0].sum(-1).mean() < 0.95  # the rest of the attention goes to the picture
+
+
+def test_operations_that_a_block_gains():
+    """On a GPU each is a kernel: what creeps in shows here. SD3's stream calls ComfyUI's own functions for a block's text."""
+    added = {name: added for name, own, added in operations.rows()}
+    assert added["flux, output"] <= 24 and added["sd3, output"] <= 28
 
 
 def test_the_ratio_is_the_median():
