@@ -120,7 +120,10 @@ def test_each_latent_gets_its_own_run_and_rows():
     recorded.keep(run(scores, SAMPLES + 9))
     assert decode(recorded, SAMPLES + 1, softmax=False).values[0, 0].eq(1).all()
     assert decode(recorded, (SAMPLES + 9)[1:], softmax=False).values[:, 0].eq(9).all()
-    assert decode(recorded, (SAMPLES + 2).half().float(), softmax=False).values[0, 0].eq(2).all()
+    thirds = SAMPLES / 3
+    assert not torch.equal(thirds.half().float(), thirds)
+    recorded.keep(run(constant(5.0, 0.0)[None], thirds))
+    assert decode(recorded, thirds.half(), softmax=False).values[0, 0].eq(5).all()  # as a node that halves a latent hands it on
 
 
 def small_runs(*origins):

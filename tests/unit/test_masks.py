@@ -8,6 +8,7 @@ from concept_attention.concept_core.draw.heatmaps import heatmaps
 from concept_attention.concept_core.draw.segmentation import segment
 from concept_attention.concept_core.maps.maps import Maps
 from concept_attention.concept_core.maps.presence import labelled, presence
+from concept_attention.concept_core.maps.resize import upsample
 from concept_attention.concept_core.maps.selection import select
 from concept_attention.concept_core.masks.boxes import places
 from concept_attention.concept_core.masks.masks import METHODS, masks
@@ -37,6 +38,7 @@ def test_edges_follow_the_picture(method):
         area = truth(made, place) >= 0.5
         within = result[:, place] >= 0.5
         assert ((within & area).sum() / (within | area).sum()) > (0.75 if method == "mean" else 0.99)
+    assert torch.equal(result.flatten(0, 1), masks(made, "left, top", method, image=image, edge_radius=32))  # the default
     smooth = masks(made, "left, top", method)
     assert torch.equal(masks(made, "left, top", method, image=image, edge_radius=0), smooth)
     assert not torch.equal(result.flatten(0, 1), smooth)
@@ -114,6 +116,31 @@ def test_grids_of_any_shape(grid, method):
     image = torch.rand(1, height, width, 3)
     result = masks(made, "*", method, image=image, fill_holes=True, min_area=0.001, grow=2, feather=3.0)
     assert result.shape == (2, height, width) and result.isfinite().all() and 0 <= result.min() and result.max() <= 1
+    for value, mask in zip(upsample(values, 16, (height, width), (height, width))[0], masks(made, "*", method)):
+        if 0 < mask.mean() < 1:  # it lies where the map is higher
+            assert value[mask > 0.5].mean() > value[mask < 0.5].mean() if (mask > 0.5).any() and (mask < 0.5).any() else True
+
+
+def test_edges_move_farther_with_a_larger_radius():
+    """The picture's edge lies beyond the map's: with half of a token's reach the mask does not get there."""
+    made = maps()
+    image = painted(made).roll(12, 2)
+    truth_moved = truth(made, 0).roll(12, 2) >= 0.5
+    near, far = (masks(made, "left", image=image, edge_radius=radius) >= 0.5 for radius in (4, 64))
+    assert (far != near).float().mean() > 0.005
+    assert ((far & truth_moved).sum() / (far | truth_moved).sum()) >= ((near & truth_moved).sum() / (near | truth_moved).sum())
+
+
+@pytest.mark.parametrize("method", ["soft", "mean", "otsu"])
+def test_from_which_presence_on_a_concept_is_there(method):
+    """A tenth of a spot: below it methods that stretch a map would show noise."""
+    for peak, there in ((0.09, False), (0.11, True)):
+        values = torch.full((1, 2, 6, 8), 0.001)
+        values[0, 0, 1:4, 2:6] = peak
+        values[0, 1] = 1 - values[0, 0]
+        made = Maps(values, ("faint", "rest"), 2, True, (96, 128), 16)
+        assert bool(masks(made, "faint", "mean").any()) == there
+        assert masks(made, "faint", method).any() <= there
 
 
 def test_pictures_with_alpha_or_one_channel_and_one_for_all():
