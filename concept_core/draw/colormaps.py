@@ -3,6 +3,8 @@
 Plasma, viridis, magma and inferno are by N. Smith and S. van der Walt (CC0), turbo is by A. Mikhailov (Apache 2.0).
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -34,7 +36,12 @@ def colour(values: Tensor, name: str, out: Tensor | None = None) -> Tensor:
 
 def _table(name):
     """[STEPS, 3]"""
-    stops = torch.tensor([[int(stop[i : i + 2], 16) for i in (0, 2, 4)] for stop in COLORMAPS[name].split()]) / 255
+    stops = from_hex(COLORMAPS[name].split())
     position = torch.linspace(0, len(stops) - 1, STEPS)
     lower = position.long().clamp(max=len(stops) - 2)
     return torch.lerp(stops[lower], stops[lower + 1], (position - lower)[:, None])
+
+
+def from_hex(colours: Iterable[str]) -> Tensor:
+    """[n, 3] in 0..1 of n colours such as "e6194b"."""
+    return torch.tensor([list(bytes.fromhex(colour)) for colour in colours]) / 255

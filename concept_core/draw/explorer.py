@@ -12,7 +12,7 @@ from ..maps.presence import presence
 from ..maps.selection import Selection, select
 from ..masks.masks import at_pixels, check_that_concepts_compete
 from .colormaps import COLORMAPS
-from .heatmaps import scaled
+from .heatmaps import EACH_ALONE, scaled
 from .segmentation import PALETTE
 
 LEVELS = 65535  # of a value in 16 bit
@@ -57,6 +57,6 @@ def pinned_mask(maps: Maps, pinned: str, threshold: float, image: Tensor | None 
     members = dict.fromkeys(member for selection in select(maps, pinned) for member in selection.members)
     joined = Selection(pinned, tuple(members)).of(maps.values, maps.softmaxed)
     if not maps.softmaxed:
-        joined = scaled(joined[:, None], "each concept alone", maps.softmaxed)[:, 0]
+        joined = scaled(joined[:, None], EACH_ALONE)[:, 0]
     smooth = [at_pixels(maps, values[None], picture, edge_radius=0)[0] for values, picture in zip(joined, pictures)]
     return (torch.stack(smooth) >= threshold).float()

@@ -6,14 +6,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..maps.maps import Maps
+from ..maps.maps import Maps, is_flat
 from ..maps.pictures import pictures_for
 from ..maps.presence import labelled
 from ..maps.resize import upsample
 from .colormaps import colour
 from .labels import draw_label
 
-SCALES = ("all concepts together", "each concept alone", "absolute")
+SCALES = ALL_TOGETHER, EACH_ALONE, ABSOLUTE = ("all concepts together", "each concept alone", "absolute")
 
 
 def heatmaps(
@@ -28,15 +28,17 @@ def heatmaps(
     """[B·C, H, W, 3] in 0..1, picture by picture and concept by concept within it, the background list left out.
 
     image: see pictures_for; the heatmaps take its size. Labels give each concept's name and, of shares, its presence.
-    progress is called after each heatmap.
+    progress is called after each heatmap. ValueError for raw scores on the absolute scale.
     """
+    if scale == ABSOLUTE:
+        maps.check_softmax("Absolute scale needs shares in 0..1")
     values, pictures = maps.values[:, : maps.num_shown].float(), pictures_for(maps, image)
     size = maps.image_size if image is None else tuple(image.shape[1:3])
     texts = iter(labelled(maps) if labels else [])
     result = torch.empty(len(values), maps.num_shown, *size, 3)
     for drawn, value, picture in zip(result, values, pictures):
         smooth = upsample(value[None], maps.pixels_per_token, maps.image_size, size)
-        for heatmap, shade in zip(drawn, scaled(smooth, scale, maps.softmaxed)[0]):
+        for heatmap, shade in zip(drawn, scaled(smooth, scale)[0]):
             colour(shade, colormap, out=heatmap)
             if picture is not None:
                 torch.lerp(picture, heatmap, opacity, out=heatmap)
@@ -46,18 +48,14 @@ def heatmaps(
     return result.flatten(0, 1)
 
 
-def scaled(values: Tensor, scale: str, softmaxed: bool) -> Tensor:
+def scaled(values: Tensor, scale: str) -> Tensor:
     """[B, C, H, W] to 0..1: lowest to highest of a picture's maps, of each map, or shares as they are."""
-    if scale == "absolute":
-        if not softmaxed:
-            raise ValueError(
-                "Absolute scale needs shares in 0..1: turn softmax on in Decode and name two concepts or more, or choose another scale."
-            )
+    if scale == ABSOLUTE:
         return values
-    over = (2, 3) if scale == "each concept alone" else (1, 2, 3)
+    over = (2, 3) if scale == EACH_ALONE else (1, 2, 3)
     low, high = values.amin(over, keepdim=True), values.amax(over, keepdim=True)
     span = high - low
-    flat = span <= 1e-6 * high.abs().clamp(min=1e-6)
+    flat = is_flat(low, high)
     if flat.any():
         logging.warning("Concept Attention: a map is the same everywhere; it is drawn in the lowest colour.")
     return ((values - low) / span.clamp(min=1e-30)).masked_fill_(flat, 0)

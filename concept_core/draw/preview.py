@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..maps.resize import upsample
 from ..recording.recording import Recording, Run
-from .heatmaps import scaled
+from .heatmaps import EACH_ALONE, scaled
 from .segmentation import colours
 
 OPACITY = 0.65  # where a concept has all of a spot
@@ -20,7 +20,7 @@ def strongest_so_far(base: Image.Image, recording: Recording, run: Run) -> Image
     several = scores.shape[1] > 1
     probabilities = (scores.softmax(1) if several else scores).mean(0).unflatten(1, run.grid)
     if not several:
-        probabilities = scaled(probabilities[None], "each concept alone", False)[0]
+        probabilities = scaled(probabilities[None], EACH_ALONE)[0]
     return over(base, probabilities, recording.concepts.num_shown, run.image_size, recording.pixels_per_token)
 
 

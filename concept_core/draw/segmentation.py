@@ -9,6 +9,7 @@ from ..maps.maps import Maps
 from ..maps.pictures import pictures_for
 from ..maps.presence import labelled
 from ..masks.masks import say_absent, winners
+from .colormaps import from_hex
 from .labels import draw_legend
 
 # Twenty colours that are easy to tell apart and to name, by S. Trubetskoy; then they repeat.
@@ -50,4 +51,4 @@ def _coloured(winner, shown, picture, opacity):
 
 def colours(count):
     """[count, 3] in 0..1."""
-    return torch.tensor([[int(PALETTE[i % len(PALETTE)][c : c + 2], 16) / 255 for c in (0, 2, 4)] for i in range(count)])
+    return from_hex(PALETTE[i % len(PALETTE)] for i in range(count))

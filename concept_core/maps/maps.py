@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+FLAT = 1e-6
+
 
 @dataclass(frozen=True)
 class Maps:
@@ -27,6 +29,16 @@ class Maps:
         if not torch.isfinite(self.values).all():
             raise ValueError("The maps hold NaN or infinity: the model's numbers overflowed. Sample in bfloat16 or float32.")
 
+    def check_softmax(self, why: str):
+        """ValueError for raw scores."""
+        if not self.softmaxed:
+            raise ValueError(f"{why}: turn softmax on in Decode, and name two concepts or more, or a background, in Encode Concepts.")
+
     def of_picture(self, number: int) -> "Maps":
         """Those of a single picture, [1, C, h, w]."""
         return replace(self, values=self.values[number : number + 1])
+
+
+def is_flat(lowest: Tensor, highest: Tensor) -> Tensor:
+    """Whether what differs between a map's ends is no more than rounding."""
+    return highest - lowest <= FLAT * highest.abs().clamp(min=FLAT)

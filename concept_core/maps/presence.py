@@ -16,10 +16,7 @@ def presence(maps: Maps, selections: list[Selection]) -> Tensor:
     Absolute: nothing is stretched, so an absent concept stays near 0 wherever another one fits better. It is relative to
     the concepts named: where none fits, the least unfit wins. ValueError for raw scores, which have no absolute scale.
     """
-    if not maps.softmaxed:
-        raise ValueError(
-            "Raw scores have no presence: turn softmax on in Decode, and name two concepts or more, or a background, in Encode Concepts."
-        )
+    maps.check_softmax("Raw scores have no presence")
     probabilities = gather(maps.values.float(), selections, True)
     window = [min(PATCH, side) for side in probabilities.shape[2:]]
     return torch.nn.functional.avg_pool2d(probabilities, window, stride=1).amax((2, 3)).clamp(0, 1)

@@ -103,11 +103,7 @@ def _cut(maps, selections, method, threshold, picture, edge_radius):
         return _winning(maps, selections, picture, edge_radius)
     values = at_pixels(maps, gather(maps.values, selections, maps.softmaxed)[0], picture, edge_radius)
     if method == "threshold":
-        if not maps.softmaxed:
-            raise ValueError(
-                "A threshold needs shares in 0..1: turn softmax on in Decode, and name two concepts or more, or a background, in "
-                "Encode Concepts; or choose another method."
-            )
+        maps.check_softmax("A threshold needs shares in 0..1, which some other methods do not")
         return (values >= threshold).float()
     there = presence(maps, selections)[0] >= ABSENT if maps.softmaxed else torch.ones(len(selections))
     found = [RELATIVE[method](value, maps.softmaxed) if present else None for value, present in zip(values, there)]

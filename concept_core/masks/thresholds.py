@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..maps.maps import is_flat
+
 BINS = 256
 COUNTED_AT_ONCE = 2**22  # a float32 count stops at 2**24
 LEAST_SEPARATION = 3.6  # of two modes; a flat histogram cut in two has the root of 12, 3.46, a bell 2.7
@@ -50,9 +52,7 @@ def _moments(sums):
 
 
 def is_constant(values: Tensor) -> bool:
-    """Whether what differs is no more than rounding."""
-    lowest, highest = values.aminmax()
-    return bool(highest - lowest <= 1e-6 * highest.abs().clamp(min=1e-6))
+    return bool(is_flat(*values.aminmax()))
 
 
 def soft(values: Tensor, softmaxed: bool) -> Tensor | None:
