@@ -103,6 +103,11 @@ def radiance():
     )  # fmt: skip
 
 
+def aura_flow():
+    """A MODEL of a family that is not supported."""
+    return _undetected("AuraFlow", cond_seq_dim=64, dim=128, n_layers=3, n_double_layers=2, n_heads=1, global_conddim=128, max_seq=64)
+
+
 def _undetected(kind, **config):
     """A MODEL of ComfyUI's own class for it; at this size its loader would not know the state dict."""
     config = getattr(comfy.supported_models, kind)(config)

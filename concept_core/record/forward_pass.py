@@ -1,7 +1,7 @@
 """What is heard of the model while it runs: one forward pass of it, and the step that its passes make up."""
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -71,14 +71,20 @@ class OnDevice:
     spans: tuple[tuple[int, int], ...]
 
     @classmethod
-    def of(cls, concepts: Concepts, device: torch.device) -> "OnDevice":
+    def of(cls, concepts: Concepts) -> "OnDevice":
+        """On the host."""
         counts = (concepts.token_weights > 0).sum(1).tolist()
-        return cls(
-            concepts.embeddings.to(device),
-            None if torch.equal(concepts.token_weights, torch.eye(len(concepts.names))) else concepts.token_weights.to(device),
-            None if concepts.positions is None else concepts.positions.to(device),
-            tuple(sequence.to(device) for sequence in concepts.sequences),
-            tuple((start, start + count) for start, count in zip(concepts.starts, counts)),
+        weights = None if torch.equal(concepts.token_weights, torch.eye(len(concepts.names))) else concepts.token_weights
+        spans = tuple((start, start + count) for start, count in zip(concepts.starts, counts))
+        return cls(concepts.embeddings, weights, concepts.positions, concepts.sequences, spans)
+
+    def to(self, device: torch.device) -> "OnDevice":
+        return replace(
+            self,
+            embeddings=self.embeddings.to(device),
+            token_weights=None if self.token_weights is None else self.token_weights.to(device),
+            positions=None if self.positions is None else self.positions.to(device),
+            sequences=tuple(sequence.to(device) for sequence in self.sequences),
         )
 
 

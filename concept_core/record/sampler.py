@@ -114,7 +114,7 @@ class Recorder:
     def __init__(self, family: Family, recording: Recording, window: tuple[float, float], left_out: list, draw, given_out, observe):
         self.family, self.recording, self.window, self.left_out = family, recording, window, left_out
         self.draw, self.given_out, self.observe = draw, given_out, observe
-        self.on_device: dict[torch.device, OnDevice] = {}
+        self.on_host, self.on_device = OnDevice.of(recording.concepts), dict[torch.device, OnDevice]()
         self.sampling: Sampling | None = None
         self.step: Step | None = None
         self.heard = False
@@ -255,7 +255,7 @@ class Recorder:
     def concepts_on(self, device: torch.device) -> OnDevice:
         """Moved there once in a sampling."""
         if device not in self.on_device:
-            self.on_device[device] = OnDevice.of(self.recording.concepts, device)
+            self.on_device[device] = self.on_host.to(device)
         return self.on_device[device]
 
 

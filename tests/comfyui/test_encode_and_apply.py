@@ -184,8 +184,8 @@ def test_bad_input_to_encode(clip):
 
 
 def test_a_model_of_another_family_is_refused_by_name(clip):
-    with pytest.raises(ValueError, match=r"does not know the model family Flux2 \(network Flux\)\. Supported: Flux 1.*, SD3"):
-        record_concepts(tiny.flux2(), encode_concepts(clip, "dog"))
+    with pytest.raises(ValueError, match=r"does not know the model family AuraFlow \(network MMDiT\)\. Supported: Flux 1.*, SD3"):
+        record_concepts(tiny.aura_flow(), encode_concepts(clip, "dog"))
 
 
 def test_bad_input_to_apply(clip):

@@ -141,7 +141,7 @@ def test_bad_input(kind, picture, choices, message):
 
 def test_another_family_is_refused(flux):
     with pytest.raises(ValueError, match="does not know the model family"):
-        encode_image(tiny.flux2(), flux.concepts, flux.prompts[0], latent())
+        encode_image(tiny.aura_flow(), flux.concepts, flux.prompts[0], latent())
 
 
 @pytest.fixture(scope="module", params=["flux", "sd3"])
