@@ -8,6 +8,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+import npm
 from environment import HOME, extract, say
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge", "microsoft-edge")
@@ -30,19 +31,15 @@ def find() -> tuple[str, dict[str, str]] | None:
 
 
 def _get(folder: Path) -> bool:
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if (sys.platform, platform.machine()) != ("linux", "x86_64") or not npm or not node:
+    node = shutil.which("node")
+    if (sys.platform, platform.machine()) != ("linux", "x86_64") or not node:
         return False
     say("Getting a Chromium …")
     parts = HOME / "chromium-parts"
-    shutil.rmtree(parts, ignore_errors=True)
-    parts.mkdir(parents=True)
     try:
-        subprocess.run([npm, "pack", "--silent", PACKAGE], cwd=parts, check=True, stdout=subprocess.DEVNULL)
-        (archive,) = parts.glob("*.tgz")
-        extract(archive, parts)
+        package = npm.pack(PACKAGE, parts)
         for packed, unpacked in (("chromium.br", "chromium"), ("al2023.tar.br", "libraries.tar"), ("swiftshader.tar.br", "graphics.tar")):
-            subprocess.run([node, "-e", UNPACK, parts / "package" / "bin" / packed, parts / unpacked], check=True)
+            subprocess.run([node, "-e", UNPACK, package / "bin" / packed, parts / unpacked], check=True)
         made = parts / "made"
         for unpacked in ("libraries.tar", "graphics.tar"):
             extract(parts / unpacked, made)

@@ -2,7 +2,7 @@ from comfy.utils import ProgressBar
 from comfy_api.latest import io, ui
 
 from ..concept_core.maps.selection import select
-from ..concept_core.masks.boxes import boxes, places, points, report
+from ..concept_core.masks.boxes import boxes, detections, points, report
 from .sockets import CATEGORY, CONCEPT_TOOLTIP, IMAGE_TOOLTIP, Maps
 
 
@@ -40,7 +40,7 @@ class Locate(io.ComfyNode):
     @classmethod
     def execute(cls, maps, concept, image=None):
         progress = ProgressBar(len(maps.values) * len(select(maps, concept)))
-        found = places(maps, concept, image, progress=lambda: progress.update(1))
+        found = detections(maps, concept, image, progress=lambda: progress.update(1))
         scores = [place.presence for row in found for place in row]
         return io.NodeOutput(boxes(found), points(found), scores, report(found), ui=ui.PreviewText(report(found)))
 

@@ -28,12 +28,12 @@ function attach(node) {
   const widgets = Object.fromEntries(node.widgets.map((widget) => [widget.name, widget]))
   const used = {} // by the last run
   const isGiven = (name) => node.inputs.some((input) => input.widget?.name === name && input.link !== null)
-  const valueOf = (name) => (isGiven(name) && name in used ? used[name] : widgets[name].value)
+  const inUse = (name) => (isGiven(name) && name in used ? used[name] : widgets[name].value)
   const host = {
     words: wordsOf(app.extensionManager.setting.get('Comfy.Locale') ?? 'en'),
     isGiven,
     get pinned() {
-      return String(valueOf('pinned'))
+      return String(inUse('pinned'))
     },
     set pinned(text) {
       if (isGiven('pinned')) return
@@ -44,7 +44,7 @@ function attach(node) {
       app.canvas.emitAfterChange()
     },
     get threshold() {
-      return Number(valueOf('threshold'))
+      return Number(inUse('threshold'))
     },
     get state() {
       return { ...FRESH, ...node.properties[STATE] }

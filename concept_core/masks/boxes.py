@@ -31,12 +31,12 @@ class Detection:
     point: tuple[int, int] | None
 
 
-def places(
+def detections(
     maps: Maps, concept: str = "*", image: Tensor | None = None, progress: Callable[[], None] = lambda: None
 ) -> list[list[Detection]]:
     """For each picture one place per selection: where its soft mask is a half or more, parts under MIN_AREA left out.
 
-    image: see pictures_for; places are in its pixels. progress is called for each place. ValueError for an unknown concept, or raw scores.
+    image: see pictures_for; they are in its pixels. progress is called for each. ValueError for an unknown concept, or raw scores.
     """
     selections = select(maps, concept)
     scores = presence(maps, selections).tolist()

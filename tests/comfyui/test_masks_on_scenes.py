@@ -10,7 +10,7 @@ from concept_attention.concept_core.draw.segmentation import segment
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.maps.presence import presence
 from concept_attention.concept_core.maps.selection import select
-from concept_attention.concept_core.masks.boxes import places
+from concept_attention.concept_core.masks.boxes import detections
 from concept_attention.concept_core.masks.masks import METHODS, masks
 from evaluate import HELD_OUT, SIZES, Demo
 from evaluate_masks import area_under_roc, iou, judge_alone, judge_masks, show
@@ -64,7 +64,7 @@ def test_what_is_absent_has_an_empty_mask(shown, method):
 
 def test_places_lie_on_the_things(shown):
     for _, maps, image, areas in shown:
-        found = places(maps, "*", image)[0]
+        found = detections(maps, "*", image)[0]
         for place, area in zip(found, areas[:-1]):
             rows, columns = np.flatnonzero(area.any(1)), np.flatnonzero(area.any(0))
             x, y, width, height = place.box

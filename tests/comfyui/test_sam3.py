@@ -4,7 +4,7 @@ import comfy.model_patcher
 import comfy.supported_models
 import pytest
 import torch
-from concept_attention.concept_core.masks.boxes import boxes, places, points
+from concept_attention.concept_core.masks.boxes import boxes, detections, points
 from drawn_maps import maps, painted
 
 sam3 = pytest.importorskip("comfy_extras.nodes_sam3", reason="this ComfyUI has no SAM3")
@@ -25,7 +25,7 @@ def model():
 def found():
     made = maps(batch=2)
     image = painted(made)
-    return places(made, "left, absent, top", image), image
+    return detections(made, "left, absent, top", image), image
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@ import json
 import pytest
 import torch
 from concept_attention.concept_core.maps.maps import Maps
-from concept_attention.concept_core.masks.boxes import boxes, places, points, report
+from concept_attention.concept_core.masks.boxes import boxes, detections, points, report
 from drawn_maps import maps, painted
 
 
 def test_boxes_and_points():
     made = maps(batch=2)
-    found = places(made, "left, absent, top", painted(made))
+    found = detections(made, "left, absent, top", painted(made))
     (left, absent, top), (left_2, _, top_2) = found
     assert left.box == pytest.approx((0, 32, 32, 64), abs=1) and top.box == pytest.approx((64, 0, 64, 16), abs=1)
     assert left_2.box == pytest.approx((0, 32, 48, 64), abs=1) and top_2.box == pytest.approx((64, 0, 64, 32), abs=1)
@@ -25,7 +25,7 @@ def test_boxes_and_points():
 
 def test_they_are_in_the_images_pixels():
     made = maps()
-    (small,), (large,) = places(made, "left", painted(made)), places(made, "left", painted(made, (192, 256)))
+    (small,), (large,) = detections(made, "left", painted(made)), detections(made, "left", painted(made, (192, 256)))
     assert large[0].box == pytest.approx([2 * n for n in small[0].box], abs=2)
 
 
@@ -35,7 +35,7 @@ def test_the_point_lies_inside_a_ring_and_in_the_largest_part():
     values[0, 0, 3:7, 3:7] = 0.02
     values[0, 0, 10:12, 10:12] = 0.98
     values[0, 1] = 1 - values[0, 0]
-    ring = places(Maps(values, ("ring", "rest"), 2, True, (192, 192), 16), "ring")[0][0]
+    ring = detections(Maps(values, ("ring", "rest"), 2, True, (192, 192), 16), "ring")[0][0]
     x, y = ring.point
     assert values[0, 0, y // 16, x // 16] > 0.5 and x < 144 and y < 144
     assert ring.box[0] + ring.box[2] > 180
@@ -43,4 +43,4 @@ def test_the_point_lies_inside_a_ring_and_in_the_largest_part():
 
 def test_raw_scores_are_refused():
     with pytest.raises(ValueError, match="Raw scores have no presence"):
-        places(maps(softmaxed=False), "left")
+        detections(maps(softmaxed=False), "left")

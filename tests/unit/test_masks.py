@@ -10,7 +10,7 @@ from concept_attention.concept_core.maps.maps import Maps
 from concept_attention.concept_core.maps.presence import labelled, presence
 from concept_attention.concept_core.maps.resize import upsample
 from concept_attention.concept_core.maps.selection import select
-from concept_attention.concept_core.masks.boxes import places
+from concept_attention.concept_core.masks.boxes import detections
 from concept_attention.concept_core.masks.masks import METHODS, masks
 from drawn_maps import NAMES, maps, painted, truth
 
@@ -184,7 +184,7 @@ def test_what_is_not_found_is_said(caplog):
     ]
 
 
-@pytest.mark.parametrize("draw", [lambda made, **more: masks(made, "*", **more), heatmaps, places])
+@pytest.mark.parametrize("draw", [lambda made, **more: masks(made, "*", **more), heatmaps, detections])
 def test_progress_is_told_after_each_mask_heatmap_and_place(draw):
     told = []
     draw(maps(batch=2), progress=lambda: told.append(None))
@@ -252,7 +252,7 @@ TAKE_AN_IMAGE = {
     "masks, smooth": lambda made, image: masks(made, "left", image=image, edge_radius=0),
     "heatmaps": heatmaps,
     "segment": segment,
-    "places": lambda made, image: places(made, "*", image),
+    "detections": lambda made, image: detections(made, "*", image),
     "pinned mask": lambda made, image: pinned_mask(made, "left", 0.5, image),
     "nothing pinned": lambda made, image: pinned_mask(made, "", 0.5, image),
 }

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import npm
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +18,15 @@ def said(*command, folder=ROOT):
 @pytest.mark.parametrize("command", [("check", "."), ("format", "--check", ".")], ids=" ".join)
 def test_ruff(command):
     assert said("ruff", command[0], "--no-cache", *command[1:]) == ""
+
+
+def test_biome():
+    """Of web/, which the browser runs as it is."""
+    program = npm.biome()
+    if program is None:
+        pytest.skip("needs npm")
+    done = subprocess.run([program, "lint", "."], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_types(tmp_path):
