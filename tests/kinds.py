@@ -18,7 +18,8 @@ POSITIONS = torch.tensor([3, 3, 4, 3])  # of concepts behind a template of three
 @dataclass
 class Kind:
     """channels, frames: of a latent; frames is None where it has two dimensions. width, length: of a prompt's embedding. pooled: its
-    pooled one's, 0 for none. pixel: latent pixels across a token. has_references: whether it takes reference latents."""
+    pooled one's, 0 for none. pixel: latent pixels across a token. has_references: whether it takes reference latents.
+    has_replacements: whether other nodes can replace its blocks."""
 
     name: str
     load: Callable
@@ -30,6 +31,7 @@ class Kind:
     pooled: int = 0
     pixel: int = 2
     has_references: bool = False
+    has_replacements: bool = True
 
     def __post_init__(self):
         self.model = self.load()
@@ -78,6 +80,9 @@ KINDS = {
     "chroma-radiance": dict(load=tiny.radiance, encoder="t5", channels=3, pixel=16),
     "ovis": dict(load=tiny.ovis, encoder="qwen3 of Ovis", has_references=True),
     "longcat": dict(load=tiny.longcat, encoder="qwen2.5-vl of LongCat", width=3584, length=512, has_references=True),
+    "z-image": dict(load=tiny.z_image, encoder="qwen3 of Z-Image", has_references=True, has_replacements=False),
+    "lumina2": dict(load=tiny.lumina2, encoder="gemma2", has_replacements=False),
+    "krea2": dict(load=tiny.krea2, encoder="qwen3-vl of Krea 2", frames=1, width=960, has_references=True, has_replacements=False),
     "hunyuan-image": dict(load=tiny.hunyuan_image, encoder="qwen2.5-vl of HunyuanImage", channels=64, width=3584, pixel=1),
 }
 

@@ -15,12 +15,15 @@ import comfy.supported_models
 import comfy.supported_models_base
 import comfy.text_encoders.flux
 import comfy.text_encoders.hunyuan_image
+import comfy.text_encoders.krea2
 import comfy.text_encoders.llama
 import comfy.text_encoders.longcat_image
+import comfy.text_encoders.lumina2
 import comfy.text_encoders.ovis
 import comfy.text_encoders.qwen_image
 import comfy.text_encoders.sd3_clip
 import comfy.text_encoders.t5
+import comfy.text_encoders.z_image
 import tokenizers
 import torch
 import transformers
@@ -103,6 +106,30 @@ def radiance():
     )  # fmt: skip
 
 
+NEXT_DIT = dict(image_model="lumina2", patch_size=2, in_channels=16, cap_feat_dim=64, n_layers=3, qk_norm=True)
+
+
+def z_image():
+    return _undetected(
+        "ZImage", dim=256, n_heads=2, n_kv_heads=2, axes_dims=[32, 48, 48], axes_lens=[1536, 512, 512], rope_theta=256.0,
+        ffn_dim_multiplier=8 / 3, z_image_modulation=True, time_scale=1000.0, pad_tokens_multiple=32, **NEXT_DIT,
+    )  # fmt: skip
+
+
+def lumina2():
+    return _undetected(
+        "Lumina2", dim=288, n_heads=3, n_kv_heads=1, axes_dims=[32, 32, 32], axes_lens=[300, 512, 512], rope_theta=10000.0,
+        ffn_dim_multiplier=4.0, **NEXT_DIT,
+    )  # fmt: skip
+
+
+def krea2():
+    return _undetected(
+        "Krea2", image_model="krea2", features=256, heads=2, kvheads=1, layers=3, tdim=256, txtdim=80, txtlayers=12, txtheads=20,
+        txtkvheads=20,
+    )  # fmt: skip
+
+
 def aura_flow():
     """A MODEL of a family that is not supported."""
     return _undetected("AuraFlow", cond_seq_dim=64, dim=128, n_layers=3, n_double_layers=2, n_heads=1, global_conddim=128, max_seq=64)
@@ -180,16 +207,19 @@ def language_model_clip(name):
     key, layers, tokenizer, model = {
         "klein": ("qwen3_4b", 28, te.flux.KleinTokenizer, te.flux.klein_te()),  # the hidden states of three layers
         "mistral": ("mistral3_24b", 31, te.flux.Flux2Tokenizer, te.flux.flux2_te()),
+        "z-image": ("qwen3_4b", 4, te.z_image.ZImageTokenizer, te.z_image.te()),
+        "krea2": ("qwen3vl_4b", 36, te.krea2.Krea2Tokenizer, te.krea2.te()),  # of twelve layers
+        "lumina2": ("gemma2_2b", 4, te.lumina2.LuminaTokenizer, te.lumina2.te(model_type="gemma2_2b")),
         "qwen-image": ("qwen25_7b", 4, te.qwen_image.QwenImageTokenizer, te.qwen_image.te()),
         "ovis": ("qwen3_2b", 4, te.ovis.OvisTokenizer, te.ovis.te()),
         "longcat": ("qwen25_7b", 4, te.longcat_image.LongCatImageTokenizer, te.longcat_image.te()),
         "hunyuan-image": ("qwen25_7b", 4, te.hunyuan_image.HunyuanImageTokenizer, te.hunyuan_image.te(byt5=False)),
     }[name]
     config = dict(hidden_size=64, intermediate_size=64, num_attention_heads=1, num_key_value_heads=1, num_hidden_layers=layers)
-    if name == "mistral":
-        config["vocab_size"] = 256 + len(MISTRAL_MARKS)
+    if name in ("mistral", "lumina2"):
+        config["vocab_size"] = 256 + len(MARKS)
     target = comfy.supported_models_base.ClipTarget(tokenizer, model)
-    vocabularies = {"mistral3_24b_tokenizer_class": MistralTokenizer}
+    vocabularies = {"mistral3_24b_tokenizer_class": MistralTokenizer, "gemma2_2b_tokenizer_class": GemmaTokenizer}
     clip = comfy.sd.CLIP(target, tokenizer_data=vocabularies, model_options={f"{key}_model_config": config})
     language_model = getattr(clip.cond_stage_model, key).transformer.model
     shapes = {name: parameter.shape for name, parameter in language_model.state_dict().items()}
@@ -197,19 +227,19 @@ def language_model_clip(name):
     return clip
 
 
-MISTRAL_MARKS = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"]
+MARKS = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"]
 
 
 class Bytes:
-    """In the place of Mistral's vocabulary, which comes within checkpoints: a token for each byte, and the template's marks."""
+    """In the place of a vocabulary that comes within checkpoints, Mistral's or Gemma's: a token for each byte, and a template's marks."""
 
     @staticmethod
     def from_pretrained(path):
         letters = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-        made = tokenizers.Tokenizer(tokenizers.models.BPE({letter: i for i, letter in enumerate(MISTRAL_MARKS + letters)}, []))
+        made = tokenizers.Tokenizer(tokenizers.models.BPE({letter: i for i, letter in enumerate(MARKS + letters)}, []))
         made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
         made.decoder = tokenizers.decoders.ByteLevel()
-        made.add_special_tokens(MISTRAL_MARKS)
+        made.add_special_tokens(MARKS)
         return transformers.PreTrainedTokenizerFast(tokenizer_object=made)
 
 
@@ -217,7 +247,18 @@ class MistralTokenizer(comfy.sd1_clip.SDTokenizer):
     """As ComfyUI's, but for the vocabulary."""
 
     def __init__(self, embedding_directory=None, tokenizer_data={}):
-        super().__init__(
-            "", pad_with_end=False, embedding_size=5120, embedding_key="mistral3_24b", tokenizer_class=Bytes, has_end_token=False,
-            pad_to_max_length=False, pad_token=11, start_token=1, max_length=99999999, min_length=1, pad_left=True, disable_weights=True,
-        )  # fmt: skip
+        super().__init__(**OF_BYTES, embedding_size=5120, embedding_key="mistral3_24b", pad_token=11, start_token=1, pad_left=True)
+
+
+class GemmaTokenizer(comfy.sd1_clip.SDTokenizer):
+    """As ComfyUI's, but for the vocabulary."""
+
+    def __init__(self, embedding_directory=None, tokenizer_data={}):
+        options = OF_BYTES | {"disable_weights": False}
+        super().__init__(**options, embedding_size=2304, embedding_key="gemma2_2b", start_token=2)
+
+
+OF_BYTES = dict(
+    tokenizer_path="", pad_with_end=False, tokenizer_class=Bytes, has_end_token=False, pad_to_max_length=False, max_length=99999999,
+    min_length=1, disable_weights=True,
+)  # fmt: skip

@@ -125,26 +125,12 @@ class BlockListener:
 
     def listen(self, q: Tensor, k: Tensor, v: Tensor, out: Tensor):
         """After the block's own attention: a weight that is loaded as it is used is used for the picture first."""
-        stream, forward = self.stream, self.forward
         if self.index == 0:
-            stream.begin(q.dtype)
-        stream.check_image_tokens(self.args["img"])
-        entered = stream.enter(self.index, self.args)
-        image_k, image_v = self.of_image(k), self.of_image(v)
-        concept_q, concept_k = entered.positioned or (entered.q, entered.k)
-        concept_out = attend(concept_q, concept_k, entered.v, image_k, image_v, forward.recording.attends_to)
-        image_out = forward.take(out)[:, self.first :][:, : forward.image_tokens]
-        weights, scores = forward.token_weights, {"output": output_scores(forward.token_weights, concept_out, image_out, stream.normalise)}
-        if forward.wants("cross-attention"):
-            scores |= cross_scores(weights, entered.k, stream.image_queries(self.of_image(q), self.args))
-        if forward.wants("value"):
-            scores["value"] = value_scores(weights, entered.v, image_v)
-        forward.record(scores, concept_out, image_out)
+            self.stream.begin(q.dtype)
+        self.stream.check_image_tokens(self.args["img"])
+        entered = self.stream.enter(self.index, self.args)
+        concept_out = record_block(self.stream, entered, self.first, q, k, v, out, self.args)
         self.heard = entered, concept_out
-
-    def of_image(self, x):
-        """[B, heads, N, d]: the recorded rows' image tokens, without the reference images that follow them."""
-        return self.forward.take(x)[:, :, self.first :][:, :, : self.forward.image_tokens]
 
     def leave(self):
         if self.heard is None:
@@ -153,6 +139,31 @@ class BlockListener:
             entered, concept_out = self.heard
             with self.forward.spare_the_picture():
                 entered.leave(concept_out)
+
+
+def record_block(stream, entered: Entered, first: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor, args: dict) -> Tensor:
+    """concept_out [B, T, heads · d] of one block, whose scores are recorded.
+
+    first: where the picture begins in the block's sequence. q, k, v: [B, heads, tokens, d], all that the block attends with, and out
+    [B, tokens, heads · d], what came of it.
+    """
+    forward = stream.forward
+
+    def of_image(x):
+        """[B, heads, N, d]: the recorded rows' image tokens, without the reference images that follow them."""
+        return forward.take(x)[:, :, first:][:, :, : forward.image_tokens]
+
+    image_v, weights = of_image(v), forward.token_weights
+    concept_q, concept_k = entered.positioned or (entered.q, entered.k)
+    concept_out = attend(concept_q, concept_k, entered.v, of_image(k), image_v, forward.recording.attends_to)
+    image_out = forward.take(out)[:, first:][:, : forward.image_tokens]
+    scores = {"output": output_scores(weights, concept_out, image_out, stream.normalise)}
+    if forward.wants("cross-attention"):
+        scores |= cross_scores(weights, entered.k, stream.image_queries(of_image(q), args))
+    if forward.wants("value"):
+        scores["value"] = value_scores(weights, entered.v, image_v)
+    forward.record(scores, concept_out, image_out)
+    return concept_out
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

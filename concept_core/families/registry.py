@@ -5,12 +5,14 @@ from .family import Family
 from .flux import Flux1
 from .flux2 import Flux2
 from .hunyuan_image import HunyuanImage
+from .krea2 import Krea2
 from .longcat_image import LongCatImage
 from .ovis_image import OvisImage
 from .qwen_image import QwenImage
 from .sd3 import SD3
+from .z_image import Lumina2, ZImage
 
-FAMILIES: list[type[Family]] = [Flux1, SD3, Flux2, QwenImage, Chroma, OvisImage, LongCatImage, HunyuanImage]
+FAMILIES: list[type[Family]] = [Flux1, SD3, Flux2, QwenImage, Chroma, OvisImage, LongCatImage, HunyuanImage, ZImage, Lumina2, Krea2]
 
 BY_KEY = {family.key: family for family in FAMILIES}
 

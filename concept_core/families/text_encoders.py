@@ -91,13 +91,15 @@ class LanguageModel(TextEncoder):
     """A causal language model, whose prompts stand in a chat template: only the last token of a concept has seen all of it.
 
     padded_to: tokens that the diffusion model pads its text to, on the left. cuts_end: whether ComfyUI takes the template's end away.
+    reads_weights: whether ComfyUI's tokenizer would read "(word:1.2)" as a weight.
     """
 
     is_causal = True
     auto = "last token"
 
-    def __init__(self, name: str, padded_to: int = 0, cuts_end: bool = False):
+    def __init__(self, name: str, padded_to: int = 0, cuts_end: bool = False, reads_weights: bool = False):
         self.name, self.padded_to, self.cuts_end = name, padded_to, cuts_end
+        self.options = {"disable_weights": True} if reads_weights else {}
 
     def tokens(self, clip, text: str) -> list[int]:
         if "embedding:" in text:
@@ -108,7 +110,7 @@ class LanguageModel(TextEncoder):
 
     def encode(self, clip, text: str) -> Encoded:
         ids, (start, stop) = self._ids(clip, text), self._span(clip, text)
-        embeddings = clip.encode_from_tokens(clip.tokenize(text))[0].float().cpu()
+        embeddings = clip.encode_from_tokens(clip.tokenize(text, **self.options))[0].float().cpu()
         end = len(ids) - _last(ids, IM_END) if self.cuts_end else 0
         cut = len(ids) - end - len(embeddings)  # of the template's beginning
         first, last = start - cut, stop - cut
@@ -125,7 +127,7 @@ class LanguageModel(TextEncoder):
         return start, len(ids) - behind
 
     def _ids(self, clip, text) -> list[int]:
-        return [pair[0] for pair in clip.tokenize(text)[clip.tokenizer.clip_name][0]]
+        return [pair[0] for pair in clip.tokenize(text, **self.options)[clip.tokenizer.clip_name][0]]
 
     def _without_padding(self, clip, ids):
         """Padding lies at the end, or within the template before its end."""
@@ -154,6 +156,9 @@ BY_TOKENIZER: dict[str, tuple[TextEncoder, ...]] = {
     "QwenImageTokenizer": (LanguageModel("qwen2.5-vl"),),
     "OvisTokenizer": (LanguageModel("qwen3 of Ovis"),),
     "LongCatImageTokenizer": (LanguageModel("qwen2.5-vl of LongCat", cuts_end=True),),
+    "ZImageTokenizer": (LanguageModel("qwen3 of Z-Image"),),
+    "LuminaTokenizer": (LanguageModel("gemma2", reads_weights=True),),
+    "Krea2Tokenizer": (LanguageModel("qwen3-vl of Krea 2"),),
     "HunyuanImageTokenizer": (LanguageModel("qwen2.5-vl of HunyuanImage"),),
 }
 

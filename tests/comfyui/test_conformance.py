@@ -11,6 +11,7 @@ from concept_attention.concept_core.record.encode_image import encode_image
 from concept_attention.concept_core.recording.scores import SPACES
 from kinds import made
 
+METHODS = {name: ("index", "index_timestep_zero") for name in ("flux2", "qwen-image", "krea2")}  # to number reference latents
 WAYS = [
     {},
     {"cfg": 4.5, "batch": 2, "size": (7, 9), "sampler": "heun"},
@@ -65,7 +66,7 @@ def test_reference_latents_are_no_part_of_the_picture(kind_with_references):
     reference = torch.randn(each_kind.latent((6, 4)).shape, generator=torch.Generator().manual_seed(3))
     patched, recording = each_kind.record(spaces="all")
     plain = maps_of(recording, each_kind.sample(patched))
-    for method in ("index", "index_timestep_zero") if each_kind.name in ("flux2", "qwen-image") else ("offset",):
+    for method in METHODS.get(each_kind.name, ("offset",)):
         positive = [[context, {**options, "reference_latents": [reference], "reference_latents_method": method}]]
         samples = each_kind.sample(patched, positive=positive, cfg=2.0)
         assert torch.equal(samples, each_kind.sample(positive=positive, cfg=2.0))
@@ -103,7 +104,7 @@ def test_a_picture_is_shown_once_and_stops_early(each_kind):
 def test_a_lora_shows_in_the_maps(each_kind):
     weights = {}
     for seed, (name, weight) in enumerate(each_kind.model.model.state_dict().items()):
-        if ".0." in name and "attn" in name and weight.ndim == 2:
+        if ".0." in name and ("attn" in name or "attention" in name) and weight.ndim == 2:
             generator, key = torch.Generator().manual_seed(seed), name.removesuffix(".weight")
             weights[f"{key}.lora_up.weight"] = torch.randn(weight.shape[0], 4, generator=generator) / 2
             weights[f"{key}.lora_down.weight"] = torch.randn(4, weight.shape[1], generator=generator) / weight.shape[1] ** 0.5
@@ -133,7 +134,12 @@ def test_other_nodes_hooks_are_called_as_before(each_kind):
     expected, calls[:] = list(calls), []
     patched, recording = each_kind.record(other)
     samples = each_kind.sample(patched)
-    assert torch.equal(samples, plain) and [call for call in calls] == expected and "block" in calls and "attention" in calls
+    assert (
+        torch.equal(samples, plain)
+        and [call for call in calls] == expected
+        and ("block" in calls) == each_kind.has_replacements
+        and "attention" in calls
+    )
     alone, own = each_kind.record()
     assert_same_maps(maps_of(recording, samples), maps_of(own, each_kind.sample(alone)))
 
@@ -172,7 +178,7 @@ def test_concepts_of_another_encoder_are_refused(each_kind):
         each_kind.concepts = own
 
 
-@pytest.mark.parametrize("name", ["qwen-image"])
+@pytest.mark.parametrize("name", ["qwen-image", "krea2"])
 def test_clips_are_refused(name):
     kind = made(name)
     patched, _ = kind.record()

@@ -12,7 +12,7 @@ from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.masks.masks import masks
 from concept_attention.concept_core.record.sampler import record_concepts
 
-NAMES = ["klein", "mistral", "qwen-image", "ovis", "longcat", "hunyuan-image"]
+NAMES = ["klein", "mistral", "qwen-image", "ovis", "longcat", "hunyuan-image", "z-image", "krea2", "lumina2"]
 TEXTS = ["dog", "7", "red sports car", "crème brûlée", "龙", "(dog:1.2)", "Dog", "it's a {brace}"]
 
 clip_of = cache(tiny.language_model_clip)
@@ -51,7 +51,17 @@ def test_its_embeddings_are_those_of_the_prompt_that_it_would_be(clip, text):
 
 def test_where_it_stands():
     """As the facts about the families say; token 510 of 512 is the authors' for Flux.2 dev."""
-    expected = {"klein": 3, "mistral": 510, "qwen-image": 0, "ovis": 1, "longcat": 0, "hunyuan-image": 0}
+    expected = {
+        "klein": 3,
+        "mistral": 510,
+        "qwen-image": 0,
+        "ovis": 1,
+        "longcat": 0,
+        "hunyuan-image": 0,
+        "z-image": 3,
+        "krea2": 0,
+        "lumina2": 1,
+    }
     found = {name: encoders_of(clip_of(name))[0].encode(clip_of(name), "7").position for name in NAMES}
     assert found == expected
 
@@ -82,6 +92,8 @@ MODELS = {  # whose text is as wide as the small encoders give it
     "mistral": lambda: tiny.flux2(context=192, guidance=True),
     "qwen-image": tiny.qwen_image,
     "ovis": tiny.ovis,
+    "z-image": tiny.z_image,
+    "lumina2": tiny.lumina2,
 }
 
 

@@ -1,0 +1,94 @@
+"""Krea 2: ComfyUI's SingleStreamDiT, with grouped queries and gated attention."""
+
+import torch
+from comfy.ldm.flux.layers import timestep_embedding
+from torch import Tensor
+
+from .double_stream import unrotated
+from .family import Family, is_network
+from .joint import Entered, split_heads
+from .single_stream import SingleStream
+from .z_image import repeated
+
+
+class Krea2(Family):
+    """Nothing is published for it. All blocks are averaged, as for SD3, whose joint blocks too go to the end of the network."""
+
+    name = "Krea 2"
+    key = "krea2"
+    encoders = ("qwen3-vl of Krea 2",)
+    clip_hint = "For Krea 2 load Qwen3-VL-4B with CLIPLoader, type krea2."
+    clip_type = "krea2"
+
+    @staticmethod
+    def matches(model) -> bool:
+        return is_network(model, "comfy.ldm.krea2.model", "SingleStreamDiT")
+
+    @property
+    def patch(self) -> int:
+        return self.network.patch
+
+    @property
+    def embedding_width(self) -> int:
+        return self.network.txtlayers * self.network.txtdim
+
+    @property
+    def width(self) -> int:
+        return self.network.first.out_features
+
+    @property
+    def depth(self) -> int:
+        return len(self.network.blocks)
+
+    @property
+    def default_blocks(self) -> range:
+        return range(self.depth)
+
+    def new_stream(self, network, forward, inputs: dict) -> SingleStream:
+        method = inputs.get("ref_latents_method", network.default_ref_method)
+        references = self.tokens_of(inputs.get("ref_latents")) if method is not None else 0
+        return Krea2Stream(network, forward, inputs, references)
+
+
+class Krea2Stream(SingleStream):
+    """Through the text's fusion alone, then through every block, modulated by time. Text is at position 0.
+
+    A block's sequence is text, then the picture, then reference pictures.
+    """
+
+    def __init__(self, network, forward, inputs: dict, reference_tokens: int):
+        super().__init__(forward, len(network.blocks))
+        self.network, self.inputs, self.reference_tokens = network, inputs, reference_tokens
+
+    def begin(self, dtype):
+        network, timestep = self.network, self.forward.take(self.inputs["timesteps"])
+        self.time = network.tproj(network.tmlp(timestep_embedding(timestep, network.tdim)[:, None].to(dtype)))
+
+        def refine(texts):
+            return network.txtmlp(network.txtfusion(texts.unflatten(2, (network.txtlayers, -1)), transformer_options={}))
+
+        self.tokens = self.refined(refine, [text[None].to(dtype) for text in self.forward.on_device.sequences], len(timestep))
+
+    def first_image_token(self, tokens: int) -> int:
+        return tokens - self.reference_tokens - self.forward.image_tokens
+
+    def enter(self, index: int) -> Entered:
+        block = self.network.blocks[index]
+        attn = block.attn
+        scale, shift, gate, mlp_scale, mlp_shift, mlp_gate = block.mod(self.time)
+        x = torch.addcmul(shift, block.prenorm(self.tokens), 1 + scale)
+        q, k, v = split_heads(attn.wq(x), attn.heads), split_heads(attn.wk(x), attn.kvheads), split_heads(attn.wv(x), attn.kvheads)
+        q, k = attn.qknorm(q, k)
+        opened = attn.gate(x).sigmoid()
+
+        def leave(concept_out):
+            x = torch.addcmul(self.tokens, gate, attn.wo(concept_out * opened))
+            self.tokens = torch.addcmul(x, mlp_gate, block.mlp(torch.addcmul(mlp_shift, block.postnorm(x), 1 + mlp_scale)))
+
+        return Entered(q, repeated(k, attn.heads), repeated(v, attn.heads), leave)
+
+    def image_queries(self, q: Tensor, args: dict) -> Tensor:
+        """Turned back."""
+        x = self.inputs["x"]
+        _, ids, _, _ = self.network.process_img(x.reshape(-1, x.shape[1], *x.shape[-2:])[:1])
+        return unrotated(q, self.network.pe_embedder(ids))

@@ -1,0 +1,75 @@
+"""The concept stream in models whose text and image run through the same weights of one stream.
+
+Their blocks have no replacement patches: attention overrides alone reach them. The concept rows run through a block's own weights with the
+text's modulation and positions, as the prompt's text does in the authors' CogVideoX.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from .joint import OVERRIDE, Entered, record_block
+
+
+class SingleStream:
+    """The concept tokens on their way through the blocks of one forward pass.
+
+    depth: how many blocks there are. first_image_token: takes how many tokens a block has.
+    """
+
+    normalise = False
+
+    def __init__(self, forward, depth: int):
+        self.forward, self.depth = forward, depth
+
+    def hook(self, transformer_options: dict, left_out=()) -> dict:
+        """A copy of the options in which every block's attention reports to the forward pass. Nothing can be left out."""
+        options = {name: value for name, value in transformer_options.items() if name not in ("block_index", "block_type")}
+        self.overridden = options.get(OVERRIDE)
+        return {**options, OVERRIDE: self.attention}
+
+    def attention(self, function, q, k, v, *args, **kwargs):
+        """An attention override. A refiner's attention has no block index."""
+        out = self.overridden(function, q, k, v, *args, **kwargs) if self.overridden else function(q, k, v, *args, **kwargs)
+        index = kwargs.get("transformer_options", {}).get("block_index")
+        if index is not None and index == len(self.forward.blocks) and not self.forward.is_over:
+            with self.forward.spare_the_picture():
+                self.listen(index, q, k, v, out)
+        return out
+
+    def listen(self, index: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor):
+        """q, k, v: [B, heads, tokens, d]"""
+        if index == 0:
+            self.begin(q.dtype)
+        entered = self.enter(index)
+        entered.leave(record_block(self, entered, self.first_image_token(q.shape[2]), q, k, v, out, {}))
+
+    def begin(self, dtype):
+        """Bring the concepts to where the blocks begin."""
+        raise NotImplementedError
+
+    def enter(self, index: int) -> Entered:
+        raise NotImplementedError
+
+    def first_image_token(self, tokens: int) -> int:
+        """In a sequence of so many."""
+        raise NotImplementedError
+
+    def image_queries(self, q: Tensor, args: dict) -> Tensor:
+        """[B, heads, N, d], as they are before rotary positions; q: the picture's, as attention gets them."""
+        return q
+
+    def refined(self, refine: Callable[[Tensor], Tensor], prepared: Iterable[Tensor], rows: int) -> Tensor:
+        """[rows, T, width]: each concept's text [1, L, width] refined alone, and its own tokens cut out.
+
+        Texts of one length are refined beside one another.
+        """
+        texts = list(prepared)
+        done: dict[int, Tensor] = {}
+        for length in {text.shape[1] for text in texts}:
+            alike = [place for place, text in enumerate(texts) if text.shape[1] == length]
+            done |= dict(zip(alike, refine(torch.cat([texts[place] for place in alike]))))
+        spans = self.forward.on_device.spans
+        tokens = torch.cat([done[place][start:stop] for place, (start, stop) in enumerate(spans)])
+        return tokens.expand(rows, -1, -1)
