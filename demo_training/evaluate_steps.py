@@ -13,6 +13,7 @@ import comfy_path  # noqa: F401
 # isort: split
 import numpy as np
 import torch
+from concept_attention.concept_core.maps.decode import SHARPNESS, spread
 from concept_attention.concept_core.recording.recipe import Recipe
 from evaluate import Demo
 from scenes import COLOURS, GROUNDS, SHAPES, coverage_by_colour
@@ -20,7 +21,7 @@ from scenes import COLOURS, GROUNDS, SHAPES, coverage_by_colour
 PLAIN = [ground for ground in GROUNDS if len(GROUNDS[ground]) == 1]
 SIZE = (256, 256)
 FROM = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
-TEMPERATURES = (0.5, 1.0, 2.0)
+TEMPERATURES = (0.5, 1.0, 2.0, -1.0, -2.0, -3.0, -4.0, -6.0)
 PRESENT = 0.01  # of the picture, a thing that the model has painted
 
 
@@ -62,9 +63,10 @@ def painting(demo, seed):
 
 
 def iou_of(recording, steps, truth, blocks, from_step, temperature):
-    """The mean over the things that are there."""
+    """The mean over the things that are there. temperature: below 0 it is that many parts of the scores' spread."""
     chosen = Recipe(from_step=from_step).steps(steps)
-    maps = sum((step[blocks] / temperature).softmax(1).mean(0) for step in chosen)
+    units = [temperature if temperature > 0 else spread(step[blocks]) * SHARPNESS / -temperature for step in chosen]
+    maps = sum((step[blocks] / unit).softmax(1).mean(0) for step, unit in zip(chosen, units))
     winner, true = maps.argmax(0), truth.argmax(0)
     there = [place for place in range(2) if truth[place].mean() > PRESENT]
     return float(np.mean([iou(winner == place, true == place) for place in there])) if there else float("nan")

@@ -17,6 +17,8 @@ STAND_INS = {  # workflow for a model that is not at hand: demo workflow whose p
     "concept_heatmaps_sd35_large": ("concept_heatmaps_sd3_demo", "SD3.5"),
     "concept_heatmaps_flux2_klein": ("concept_heatmaps_demo", "Flux.2 Klein"),
     "concept_heatmaps_qwen_image": ("concept_heatmaps_sd3_demo", "Qwen-Image"),
+    "concept_heatmaps_z_image_turbo": ("concept_heatmaps_demo", "Z-Image"),
+    "concept_heatmaps_krea2_turbo": ("concept_heatmaps_sd3_demo", "Krea 2"),
     "concept_encode_image_flux": ("concept_encode_image_demo", "Flux"),
     "concept_repaint_flux_dev": ("concept_repaint_soft_demo", "Flux dev"),
     "concept_repaint_flux_fill": ("concept_repaint_encode_demo", "Flux Fill"),

@@ -118,14 +118,14 @@ def z_image():
 
 def lumina2():
     return _undetected(
-        "Lumina2", dim=288, n_heads=3, n_kv_heads=1, axes_dims=[32, 32, 32], axes_lens=[300, 512, 512], rope_theta=10000.0,
+        "Lumina2", dim=384, n_heads=4, n_kv_heads=2, axes_dims=[32, 32, 32], axes_lens=[300, 512, 512], rope_theta=10000.0,
         ffn_dim_multiplier=4.0, **NEXT_DIT,
     )  # fmt: skip
 
 
 def krea2():
     return _undetected(
-        "Krea2", image_model="krea2", features=256, heads=2, kvheads=1, layers=3, tdim=256, txtdim=80, txtlayers=12, txtheads=20,
+        "Krea2", image_model="krea2", features=512, heads=4, kvheads=2, layers=3, tdim=256, txtdim=80, txtlayers=12, txtheads=20,
         txtkvheads=20,
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
 from ..recording.grid import grid
-from ..recording.recipe import Recipe
+from ..recording.recipe import UNPUBLISHED, Recipe
 
 
 class Family:
@@ -28,7 +28,7 @@ class Family:
     clip_type: str
     wrapper: str = WrappersMP.DIFFUSION_MODEL
     normalises_concepts = False
-    recipe = Recipe()
+    recipe: Recipe = UNPUBLISHED
 
     def __init__(self, model):
         self.network = model.get_model_object("diffusion_model")
@@ -119,3 +119,8 @@ def is_network(model, module: str, name: str) -> bool:
     """Whether a MODEL's network is of that class of ComfyUI's, and of none made of it."""
     kind = type(model.get_model_object("diffusion_model"))
     return (kind.__module__, kind.__name__) == (module, name)
+
+
+def later_two_thirds(depth: int) -> range:
+    """Where joint blocks go to the end of a network and nothing is published: in the first third text and picture have hardly met."""
+    return range(depth // 3, depth)

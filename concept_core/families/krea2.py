@@ -5,15 +5,13 @@ from comfy.ldm.flux.layers import timestep_embedding
 from torch import Tensor
 
 from .double_stream import unrotated
-from .family import Family, is_network
+from .family import Family, is_network, later_two_thirds
 from .joint import Entered, split_heads
 from .single_stream import SingleStream
 from .z_image import repeated
 
 
 class Krea2(Family):
-    """Nothing is published for it. All blocks are averaged, as for SD3, whose joint blocks too go to the end of the network."""
-
     name = "Krea 2"
     key = "krea2"
     encoders = ("qwen3-vl of Krea 2",)
@@ -42,7 +40,7 @@ class Krea2(Family):
 
     @property
     def default_blocks(self) -> range:
-        return range(self.depth)
+        return later_two_thirds(self.depth)
 
     def new_stream(self, network, forward, inputs: dict) -> SingleStream:
         method = inputs.get("ref_latents_method", network.default_ref_method)

@@ -5,13 +5,11 @@ from comfy.ldm.flux.math import apply_rope1
 from torch import Tensor
 
 from .double_stream import modulations, unrotated
-from .family import Family, is_network
+from .family import Family, is_network, later_two_thirds
 from .joint import Entered, JointStream
 
 
 class QwenImage(Family):
-    """Nothing is published for it. All blocks are averaged, as for SD3, whose joint blocks too go to the end of the network."""
-
     name = "Qwen-Image and Qwen-Image-Edit"
     key = "qwen-image"
     encoders = ("qwen2.5-vl",)
@@ -37,7 +35,7 @@ class QwenImage(Family):
 
     @property
     def default_blocks(self) -> range:
-        return range(self.depth)
+        return later_two_thirds(self.depth)
 
     @property
     def later_blocks(self) -> list[tuple[str, int]]:

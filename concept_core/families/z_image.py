@@ -5,14 +5,12 @@ from comfy.ldm.flux.math import apply_rope1
 from torch import Tensor
 
 from .double_stream import unrotated
-from .family import Family, is_network
+from .family import Family, is_network, later_two_thirds
 from .joint import Entered
 from .single_stream import SingleStream
 
 
 class NextDiT(Family):
-    """Nothing is published for these. All blocks are averaged, as for SD3, whose joint blocks too go to the end of the network."""
-
     @property
     def embedding_width(self) -> int:
         return self.network.cap_embedder[1].in_features
@@ -27,7 +25,7 @@ class NextDiT(Family):
 
     @property
     def default_blocks(self) -> range:
-        return range(self.depth)
+        return later_two_thirds(self.depth)
 
     def new_stream(self, network, forward, inputs: dict) -> SingleStream:
         return NextDiTStream(network, forward, inputs)

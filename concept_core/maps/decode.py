@@ -11,6 +11,7 @@ from .maps import Maps
 
 ORDERS = ("auto", "softmax first", "mean first")
 STEPS = ("auto", "all")
+SHARPNESS = 3.0  # docs/evaluation.md
 
 
 def decode(
@@ -54,10 +55,10 @@ def decode(
     mean_first = not softmaxed or (recipe.mean_first if order == "auto" else order == "mean first")
     per_step = _mean_of_raw if mean_first else _mean_of_softmaxed
     chosen_steps = recording.recipe.steps(window) if steps == "auto" else window
-    temperature *= recipe.temperature
-    mean = sum(per_step(step, space, chosen, rows, temperature) for step in chosen_steps) / len(chosen_steps)
+    unit = recipe.temperature
+    mean = sum(per_step(step, space, chosen, rows, temperature, unit) for step in chosen_steps) / len(chosen_steps)
     if softmaxed and mean_first:
-        mean = (mean / temperature).softmax(1)
+        mean = (mean / (temperature * (unit or spread(mean)))).softmax(1)
     return Maps(
         values=mean.unflatten(2, run.grid),
         names=recording.concepts.names,
@@ -68,17 +69,28 @@ def decode(
     )
 
 
-def _mean_of_raw(step, space, blocks, rows, temperature):
+def _mean_of_raw(step, space, blocks, rows, temperature, unit):
     """[B, C, N] of one step."""
     return step[space][blocks][:, rows].mean(0)
 
 
-def _mean_of_softmaxed(step, space, blocks, rows, temperature):
+def _mean_of_softmaxed(step, space, blocks, rows, temperature, unit):
     """[B, C, N] of one step."""
     if space == "cross-attention":
         probabilities = step[CROSS_SHARE][blocks][:, rows]
         return (probabilities.clamp(min=1e-30).log() / temperature).softmax(2).mean(0)
-    return (step[space][blocks][:, rows] / temperature).softmax(2).mean(0)
+    scores = step[space][blocks][:, rows]
+    return (scores / (temperature * (unit or spread(scores)))).softmax(2).mean(0)
+
+
+def spread(scores: Tensor) -> Tensor:
+    """[..., 1, 1] of scores [..., C, N]: a SHARPNESS-th of how far concepts lie apart, over all tokens of a picture in a block and step.
+
+    What scores are divided by where nobody has published a temperature: blocks and models differ in scale by orders of magnitude, and a
+    softmax of the scores as they are would be all or nothing in one and grey in the other.
+    """
+    apart = scores - scores.mean(-2, keepdim=True)
+    return (apart.square().mean((-2, -1), keepdim=True).sqrt() / SHARPNESS).clamp(min=1e-12)
 
 
 def _spaces_with(space):

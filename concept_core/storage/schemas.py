@@ -120,7 +120,7 @@ class AboutRecording(About):
     @model_validator(mode="after")
     def check_recipe(self):
         recipe = self.recipe
-        if not (recipe.temperature > 0 and 0 <= recipe.from_step < 1 and recipe.without_last >= 0):
+        if not (recipe.temperature >= 0 and 0 <= recipe.from_step < 1 and recipe.without_last >= 0):
             raise Unfit(f"recipe {recipe} is none")
         return self
 
