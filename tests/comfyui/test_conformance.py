@@ -8,6 +8,7 @@ import pytest
 import torch
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.record.encode_image import encode_image
+from concept_attention.concept_core.recording.recipe import Recipe
 from concept_attention.concept_core.recording.scores import SPACES
 from kinds import made
 
@@ -25,7 +26,7 @@ def assert_same_maps(maps, others):
 
 def maps_of(recording, samples, **options):
     """With the softmax first and no temperature: what shows every difference."""
-    return decode(recording, samples, blocks="all", order="softmax first", temperature=1 / recording.recipe.temperature, **options).values
+    return decode(replace(recording, recipe=Recipe()), samples, blocks="all", **options).values
 
 
 @pytest.mark.parametrize("options", WAYS, ids=str)
