@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..maps.decode import spread
 from ..maps.resize import upsample
 from ..recording.recording import Recording, Run
 from .heatmaps import EACH_ALONE, scaled
@@ -18,7 +19,8 @@ def strongest_so_far(base: Image.Image, recording: Recording, run: Run) -> Image
     *_, latest = run.steps.values()
     scores = latest["output"][recording.default_blocks, 0]
     several = scores.shape[1] > 1
-    probabilities = (scores.softmax(1) if several else scores).mean(0).unflatten(1, run.grid)
+    unit = recording.recipe.temperature or spread(scores)
+    probabilities = ((scores / unit).softmax(1) if several else scores).mean(0).unflatten(1, run.grid)
     if not several:
         probabilities = scaled(probabilities[None], EACH_ALONE)[0]
     return over(base, probabilities, recording.concepts.num_shown, run.image_size, recording.pixels_per_token)

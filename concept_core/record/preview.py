@@ -21,7 +21,8 @@ class Preview:
         self.recording, self.draw = recording, draw
         self.progress, self.heard = ProgressBar(steps), 0
         form = patcher.model.latent_format
-        self.previewer = form.latent_rgb_factors and Latent2RGBPreviewer(form.latent_rgb_factors, form.latent_rgb_factors_bias)
+        factors = form.latent_rgb_factors, form.latent_rgb_factors_bias, form.latent_rgb_factors_reshape
+        self.previewer = form.latent_rgb_factors and Latent2RGBPreviewer(*factors)
 
     def show(self, receiver: Receiver, denoised: Tensor, step: int):
         """denoised: [B, channels, h, w], of which the first is shown."""

@@ -135,7 +135,9 @@ class AboutRecording(About):
         if unknown:
             raise Unfit(f"{unknown[0]} is not of the spaces {self.spaces}")
         shapes = dict.fromkeys(self.scores, "steps, blocks, pictures, concepts, tokens")
-        shapes |= {"sigmas": "steps", "schedule": "points", "samples": "pictures, channels, latent rows, latent columns"}
+        samples = tensors.get("samples")
+        frames = "one frame, " if samples is not None and len(samples.shape) == 5 else ""  # as video models have it
+        shapes |= {"sigmas": "steps", "schedule": "points", "samples": f"pictures, channels, {frames}latent rows, latent columns"}
         where_kept = {
             "token_share": "concepts, words",
             "concept_vectors": "calls, kept blocks, pictures, words, width",
@@ -144,7 +146,7 @@ class AboutRecording(About):
         }
         shapes |= {name: shape for name, shape in where_kept.items() if name in tensors}
         known = {"blocks": self.depth, "concepts": len(self.names), "tokens": self.grid[0] * self.grid[1], "points": SCHEDULE}
-        known |= {"latent rows": self.size[0], "latent columns": self.size[1], "kept blocks": len(self.kept_blocks)}
+        known |= {"one frame": 1, "latent rows": self.size[0], "latent columns": self.size[1], "kept blocks": len(self.kept_blocks)}
         _check_shapes(tensors, shapes, known)
 
     def check_numbers(self, tensors: Mapping[str, Tensor]):

@@ -10,6 +10,7 @@ from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.record.encode_image import encode_image
 from concept_attention.concept_core.recording.recipe import Recipe
 from concept_attention.concept_core.recording.scores import SPACES
+from concept_attention.concept_core.storage.files import load_recording, save_recording
 from kinds import made
 
 METHODS = {name: ("index", "index_timestep_zero") for name in ("flux2", "qwen-image", "krea2")}  # to number reference latents
@@ -100,6 +101,22 @@ def test_a_picture_is_shown_once_and_stops_early(each_kind):
     assert scores["output"].shape[:3] == (recording.depth, 2, 3)
     maps = maps_of(recording, picture)
     assert torch.isfinite(maps).all() and float((maps[0] - maps[1]).abs().max()) > 1e-3
+
+
+def test_a_recording_is_saved_with_its_vectors_and_decoded_again(each_kind, tmp_path):
+    patched, recording = each_kind.record(keep_vectors="auto")
+    samples = each_kind.sample(patched, steps=2, batch=2)
+    save_recording(recording, samples, tmp_path / "r.safetensors")
+    loaded, again = load_recording(tmp_path / "r.safetensors")
+    assert torch.equal(again, samples) and torch.equal(decode(loaded, again).values, decode(recording, samples).values)
+    vectors = recording.runs[0].vectors
+    blocks = len(recording.default_blocks)
+    assert len(vectors) == 2 and vectors[0].concepts.shape[:3] == (blocks, 2, 4)
+    # What is kept is what the scores come from.
+    kept = torch.einsum("ct,kbtd,kbnd->kbcn", each_kind.concepts.token_weights, vectors[0].concepts.float(), vectors[0].image.float())
+    scores = next(iter(recording.runs[0].steps.values()))["output"][recording.default_blocks]
+    if not recording.normalises_concepts:
+        assert (kept - scores).abs().max() <= 2e-3 * scores.abs().max()
 
 
 def test_a_lora_shows_in_the_maps(each_kind):

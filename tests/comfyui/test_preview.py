@@ -32,6 +32,16 @@ def test_every_recorded_step_is_shown_and_the_picture_stays(kind, shown, batch):
     assert len(recording.runs[0].steps) == 3
 
 
+def test_every_family_is_shown(each_kind, shown):
+    patched, recording = each_kind.record(preview=strongest_so_far)
+    assert torch.equal(each_kind.sample(patched, steps=2), each_kind.sample(steps=2))
+    assert len(recording.runs[0].steps) == 2
+    if each_kind.model.model.latent_format.latent_rgb_factors is None:
+        assert not shown  # ComfyUI has no quick preview of it either
+    else:
+        assert len(shown) == 2 and all(min(picture.size) > 1 for _, _, picture in shown)
+
+
 def test_nothing_is_shown_unless_it_is_asked_for_or_outside_the_window(kind, shown):
     patched, _ = kind.record()
     kind.sample(patched)
