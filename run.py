@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent / "dev"))
 
 import environment  # noqa: E402
 
-IN_COMFYUI = ["tests/golden", "tests/comfyui", "tests/live"]
+IN_COMFYUI = ["tests/live", "tests/comfyui", "tests/golden"]
 JOBS = {  # each one's script, and the tools that it needs
     "demo": ("demo.py", []),
     "test": ("run_tests.py", ["TEST_TOOLS", "EVALUATION_TOOLS"]),

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 import comfy.ldm.flux.model
 import comfy.ldm.modules.diffusionmodules.mmdit
+import comfy.model_management
+import comfy.model_patcher
 import comfy.ops
 import comfy.sd
+import comfy.supported_models
 import torch
 
 from ..concept_core.concepts.concepts import Concepts
@@ -32,13 +35,17 @@ SIZES = {
     "sd3-small": Size("sd3", 256, 4, 0, 32, 64, 32, 128, torch.float32),
     "flux-medium": Size("flux", 1024, 6, 6, 256, 4096, 768, 512, torch.float32),
     "sd3-medium": Size("sd3", 1024, 16, 0, 154, 4096, 2048, 512, torch.float32),
+    "z-image-medium": Size("z-image", 1024, 8, 0, 64, 2560, 0, 512, torch.float32),
+    "krea2-medium": Size("krea2", 1024, 8, 0, 64, 12 * 320, 0, 512, torch.float32),
     "flux-dev": Size("flux", 3072, 19, 38, 512, 4096, 768, 1024, torch.bfloat16),
     "sd35-large": Size("sd3", 2432, 38, 0, 154, 4096, 2048, 1024, torch.bfloat16),
 }
 
 
 def build(size: Size):
-    """A MODEL through ComfyUI's loader."""
+    """A MODEL through ComfyUI's loader; of single-stream families, which it does not know at such sizes, ComfyUI's own class."""
+    if size.family in SINGLE:
+        return _undetected(size)
     skeleton = (_flux if size.family == "flux" else _sd3)(size)
     shapes = {name.replace("_norm.weight", "_norm.scale"): tensor.shape for name, tensor in skeleton.state_dict().items()}
     generator = torch.Generator().manual_seed(0)
@@ -63,6 +70,34 @@ def _sd3(size):
     )  # fmt: skip
 
 
+SINGLE = {
+    "z-image": lambda size: comfy.supported_models.ZImage(
+        dict(
+            image_model="lumina2", patch_size=2, in_channels=16, dim=size.hidden, n_heads=size.hidden // 128, n_layers=size.depth,
+            cap_feat_dim=size.context, axes_dims=[32, 48, 48], axes_lens=[1536, 512, 512], rope_theta=256.0, ffn_dim_multiplier=8 / 3,
+            qk_norm=True, z_image_modulation=True, time_scale=1000.0, pad_tokens_multiple=32,
+        )
+    ),
+    "krea2": lambda size: comfy.supported_models.Krea2(
+        dict(
+            image_model="krea2", features=size.hidden, heads=size.hidden // 128, kvheads=size.hidden // 512, layers=size.depth,
+            txtlayers=12, txtdim=size.context // 12, txtheads=size.context // 12 // 32, txtkvheads=size.context // 12 // 32,
+        )
+    ),
+}  # fmt: skip
+
+
+def _undetected(size):
+    config = SINGLE[size.family](size)
+    config.set_inference_dtype(size.dtype, None)
+    model = config.get_model({}, "", device="cpu")
+    generator = torch.Generator().manual_seed(0)
+    weights = {name: _random(name, tensor.shape, size.dtype, generator) for name, tensor in model.diffusion_model.state_dict().items()}
+    model.diffusion_model.load_state_dict(weights)
+    device = comfy.model_management.get_torch_device()
+    return comfy.model_patcher.ModelPatcher(model, load_device=device, offload_device=torch.device("cpu"))
+
+
 def _random(name, shape, dtype, generator):
     if len(shape) < 2:
         return (
@@ -77,12 +112,25 @@ def prompt(size: Size, seed: int):
     """A CONDITIONING."""
     generator = torch.Generator().manual_seed(seed)
     context = torch.randn(1, size.prompt, size.context, generator=generator)
-    return [[context, {"pooled_output": torch.randn(1, size.pooled, generator=generator)}]]
+    return [[context, {"pooled_output": torch.randn(1, size.pooled, generator=generator) if size.pooled else None}]]
+
+
+ENCODERS = {"flux": "t5", "sd3": "clip", "z-image": "qwen3 of Z-Image", "krea2": "qwen3-vl of Krea 2"}
+TEMPLATE = 8  # tokens of a concept's text beside its own, where a model refines texts
 
 
 def concepts(size: Size, number: int, tokens: int) -> Concepts:
     """So many concepts of so many tokens each."""
     share = torch.eye(number).repeat_interleave(tokens, 1) / tokens
     embeddings = torch.randn(number * tokens, size.context, generator=torch.Generator().manual_seed(9))
-    encoder = "t5" if size.family == "flux" else "clip"
-    return Concepts(tuple(f"concept {n}" for n in range(number)), number, encoder, embeddings, share)
+    around = embeddings.new_zeros(TEMPLATE, size.context)
+    return Concepts(
+        names=tuple(f"concept {n}" for n in range(number)),
+        num_shown=number,
+        encoder=ENCODERS[size.family],
+        embeddings=embeddings,
+        token_weights=share,
+        positions=torch.arange(tokens).repeat(number),
+        sequences=tuple(torch.cat([own, around]) for own in embeddings.split(tokens)),
+        starts=(0,) * number,
+    )

@@ -15,5 +15,5 @@ import pytest  # noqa: E402
 options = sys.argv[1:]
 chosen = [option for option in options if not option.startswith("-") and "::" in option]
 if os.name != "nt" and (os.cpu_count() or 1) > 1 and not chosen:
-    options = ["-n", "2", "--dist", "loadfile", *options]
+    options = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *options]
 sys.exit(pytest.main(options))
