@@ -70,8 +70,8 @@ class Decode(io.ComfyNode):
                     default="auto",
                     optional=True,  # graphs that were saved before it was here run as they are
                     advanced=True,
-                    tooltip="Which comes first, the softmax over concepts or the mean over steps and blocks. Auto is what the method's "
-                    "authors do with the model.",
+                    tooltip="Which comes first, the softmax over concepts or the mean over steps and blocks. Auto does what the method's "
+                    "authors do with the model. Where they publish nothing, the softmax comes first.",
                 ),
                 io.Combo.Input(
                     "steps",
@@ -79,7 +79,7 @@ class Decode(io.ComfyNode):
                     default="auto",
                     optional=True,  # as order
                     advanced=True,
-                    tooltip="Which of the steps between start and end count: auto (those that tell most with the model) or all.",
+                    tooltip="Which of the steps between start and end count: auto (the late ones, which tell most) or all.",
                 ),
             ],
             outputs=[Maps.Output("maps", tooltip="For heatmaps, masks, segmentation, places, and to save.")],

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import silu
 
 from .family import Family
-from .joint import Entered, JointStream
+from .joint import Entered, JointStream, clamped
 
 TIME_WIDTH = 256  # of the embedding of a timestep or a guidance
 
@@ -95,8 +95,7 @@ class DoubleStream(JointStream):
         def leave(concept_out):
             x = torch.addcmul(self.tokens, first.gate, block.txt_attn.proj(concept_out))
             mlp = block.txt_mlp(torch.addcmul(second.shift, block.txt_norm2(x), second.factor))
-            x = torch.addcmul(x, second.gate, mlp)
-            self.tokens = torch.nan_to_num(x, nan=0.0, posinf=65504, neginf=-65504) if x.dtype == torch.float16 else x
+            self.tokens = clamped(torch.addcmul(x, second.gate, mlp))
 
         return Entered(q, k, v, leave, positioned)
 

@@ -34,10 +34,8 @@ class JointStream:
     """The concept tokens on their way through the joint blocks of one forward pass.
 
     `args` is what ComfyUI hands a block replacement. block_names: the blocks that have a concept output, as keys of those.
-    normalise: whether concept vectors are scaled to length 1 before the dot product. reference_tokens: how many may follow the picture's.
+    reference_tokens: how many may follow the picture's.
     """
-
-    normalise = False
 
     def __init__(self, forward, block_names: list[tuple[str, int]], reference_tokens: int = 0):
         self.forward, self.block_names, self.reference_tokens = forward, block_names, reference_tokens
@@ -73,11 +71,14 @@ class JointStream:
         """ValueError if `img` [B, N, width] holds more than the picture and, behind it, the reference latents."""
         picture = self.forward.image_tokens
         if img.shape[1] not in (picture, picture + self.reference_tokens):
-            raise ValueError(
-                f"Concept Attention cannot tell the picture's tokens from others: there are {img.shape[1]} where the picture and its "
-                f"reference latents have {picture + self.reference_tokens}. Another patch of this model adds tokens: take it out, or "
-                "bypass the Apply node."
-            )
+            raise other_tokens(img.shape[1], picture + self.reference_tokens)
+
+
+def other_tokens(found: int, known: int) -> ValueError:
+    return ValueError(
+        f"Concept Attention cannot tell the picture's tokens from others: there are {found} where the picture and its reference latents "
+        f"have {known}. Another patch of this model adds tokens: take it out, or bypass the Apply node."
+    )
 
 
 class BlockHook:
@@ -111,10 +112,7 @@ class BlockListener:
 
     def attention(self, function, q, k, v, *args, **kwargs):
         """An attention override."""
-        if self.overridden:
-            out = self.overridden(function, q, k, v, *args, **kwargs)
-        else:
-            out = function(q, k, v, *args, **kwargs)
+        out = called(self.overridden, function, q, k, v, *args, **kwargs)
         by_head = kwargs.get("skip_reshape", False)
         is_joint = q.shape[2 if by_head else 1] == self.tokens  # others attend from image to image
         if self.heard is None and is_joint and not self.forward.is_over:
@@ -141,6 +139,11 @@ class BlockListener:
                 entered.leave(concept_out)
 
 
+def called(overridden: Callable | None, function: Callable, *args, **kwargs) -> Tensor:
+    """What the attention gives, through another node's override if there is one."""
+    return overridden(function, *args, **kwargs) if overridden else function(*args, **kwargs)
+
+
 def record_block(stream, entered: Entered, first: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor, args: dict) -> Tensor:
     """concept_out [B, T, heads · d] of one block, whose scores are recorded.
 
@@ -157,13 +160,18 @@ def record_block(stream, entered: Entered, first: int, q: Tensor, k: Tensor, v: 
     concept_q, concept_k = entered.positioned or (entered.q, entered.k)
     concept_out = attend(concept_q, concept_k, entered.v, of_image(k), image_v, forward.recording.attends_to)
     image_out = forward.take(out)[:, first:][:, : forward.image_tokens]
-    scores = {"output": output_scores(weights, concept_out, image_out, stream.normalise)}
+    scores = {"output": output_scores(weights, concept_out, image_out, forward.recording.normalises_concepts)}
     if forward.wants("cross-attention"):
         scores |= cross_scores(weights, entered.k, stream.image_queries(of_image(q), args))
     if forward.wants("value"):
         scores["value"] = value_scores(weights, entered.v, image_v)
     forward.record(scores, concept_out, image_out)
     return concept_out
+
+
+def clamped(x: Tensor) -> Tensor:
+    """As ComfyUI keeps float16 from overflowing."""
+    return torch.nan_to_num(x, nan=0.0, posinf=65504, neginf=-65504) if x.dtype == torch.float16 else x
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

@@ -6,9 +6,8 @@ from torch import Tensor
 
 from .double_stream import unrotated
 from .family import Family, is_network, later_two_thirds
-from .joint import Entered, split_heads
-from .single_stream import SingleStream
-from .z_image import repeated
+from .joint import Entered, other_tokens, split_heads
+from .single_stream import SingleStream, repeated
 
 
 class Krea2(Family):
@@ -55,7 +54,7 @@ class Krea2Stream(SingleStream):
     """
 
     def __init__(self, network, forward, inputs: dict, reference_tokens: int):
-        super().__init__(forward, len(network.blocks))
+        super().__init__(forward)
         self.network, self.inputs, self.reference_tokens = network, inputs, reference_tokens
 
     def begin(self, dtype):
@@ -68,7 +67,10 @@ class Krea2Stream(SingleStream):
         self.tokens = self.refined(refine, [text[None].to(dtype) for text in self.forward.on_device.sequences], len(timestep))
 
     def first_image_token(self, tokens: int) -> int:
-        return tokens - self.reference_tokens - self.forward.image_tokens
+        text, known = self.inputs["context"].shape[1], self.forward.image_tokens + self.reference_tokens
+        if tokens != text + known:
+            raise other_tokens(tokens - text, known)
+        return text
 
     def enter(self, index: int) -> Entered:
         block = self.network.blocks[index]

@@ -48,8 +48,6 @@ class SD3(Family):
 class SD3Stream(JointStream):
     """Through the text stream's own modules, modulated by the prompt's own vector. Positions are added to the image's tokens alone."""
 
-    normalise = True
-
     def __init__(self, network, forward, depth: int):
         super().__init__(forward, [("double_block", index) for index in range(depth)])
         self.network = network

@@ -5,33 +5,28 @@ text's modulation and positions, as the prompt's text does in the authors' CogVi
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from .joint import OVERRIDE, Entered, record_block
+from .joint import OVERRIDE, Entered, called, record_block
 
 
 class SingleStream:
-    """The concept tokens on their way through the blocks of one forward pass.
+    """The concept tokens on their way through the blocks of one forward pass."""
 
-    depth: how many blocks there are. first_image_token: takes how many tokens a block has.
-    """
-
-    normalise = False
-
-    def __init__(self, forward, depth: int):
-        self.forward, self.depth = forward, depth
+    def __init__(self, forward):
+        self.forward = forward
 
     def hook(self, transformer_options: dict, left_out=()) -> dict:
         """A copy of the options in which every block's attention reports to the forward pass. Nothing can be left out."""
         options = {name: value for name, value in transformer_options.items() if name not in ("block_index", "block_type")}
-        self.overridden = options.get(OVERRIDE)
-        return {**options, OVERRIDE: self.attention}
+        return {**options, OVERRIDE: partial(self.attention, options.get(OVERRIDE))}
 
-    def attention(self, function, q, k, v, *args, **kwargs):
-        """An attention override. A refiner's attention has no block index."""
-        out = self.overridden(function, q, k, v, *args, **kwargs) if self.overridden else function(q, k, v, *args, **kwargs)
+    def attention(self, overridden, function, q, k, v, *args, **kwargs):
+        """An attention override, given the one that was there. A refiner's attention has no block index."""
+        out = called(overridden, function, q, k, v, *args, **kwargs)
         index = kwargs.get("transformer_options", {}).get("block_index")
         if index is not None and index == len(self.forward.blocks) and not self.forward.is_over:
             with self.forward.spare_the_picture():
@@ -53,7 +48,7 @@ class SingleStream:
         raise NotImplementedError
 
     def first_image_token(self, tokens: int) -> int:
-        """In a sequence of so many."""
+        """In a block's sequence of so many; ValueError where it holds tokens that the model does not put there."""
         raise NotImplementedError
 
     def image_queries(self, q: Tensor, args: dict) -> Tensor:
@@ -73,3 +68,8 @@ class SingleStream:
         spans = self.forward.on_device.spans
         tokens = torch.cat([done[place][start:stop] for place, (start, stop) in enumerate(spans)])
         return tokens.expand(rows, -1, -1)
+
+
+def repeated(x: Tensor, heads: int) -> Tensor:
+    """Grouped keys or values [B, kv heads, T, d] for each head."""
+    return x if x.shape[1] == heads else x.repeat_interleave(heads // x.shape[1], 1)

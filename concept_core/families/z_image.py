@@ -6,8 +6,8 @@ from torch import Tensor
 
 from .double_stream import unrotated
 from .family import Family, is_network, later_two_thirds
-from .joint import Entered
-from .single_stream import SingleStream
+from .joint import Entered, clamped, other_tokens
+from .single_stream import SingleStream, repeated
 
 
 class NextDiT(Family):
@@ -68,7 +68,7 @@ class NextDiTStream(SingleStream):
     """
 
     def __init__(self, network, forward, inputs: dict):
-        super().__init__(forward, len(network.layers))
+        super().__init__(forward)
         self.network, self.inputs = network, inputs
 
     def begin(self, dtype):
@@ -98,8 +98,14 @@ class NextDiTStream(SingleStream):
         return offset
 
     def first_image_token(self, tokens: int) -> int:
+        picture, text = self.padded(self.forward.image_tokens), self.padded(self.inputs["context"].shape[1])
+        if not self.inputs.get("ref_latents") and not self.inputs.get("ref_contexts") and tokens != text + picture:
+            raise other_tokens(tokens - text, picture)
+        return tokens - picture
+
+    def padded(self, tokens: int) -> int:
         multiple = self.network.pad_tokens_multiple or 1
-        return tokens - -(-self.forward.image_tokens // multiple) * multiple
+        return -(-tokens // multiple) * multiple
 
     def enter(self, index: int) -> Entered:
         block = self.network.layers[index]
@@ -130,12 +136,3 @@ class NextDiTStream(SingleStream):
         options = {"offset": self.offset(), "omni": omni, "transformer_options": self.inputs["transformer_options"]}
         _, rotations, _ = self.network.embed_all(padded, self.inputs["context"][:1], None, **options)
         return rotations[-1].movedim(1, 2)
-
-
-def repeated(x: Tensor, heads: int) -> Tensor:
-    """Grouped keys or values [B, kv heads, T, d] for each head."""
-    return x if x.shape[1] == heads else x.repeat_interleave(heads // x.shape[1], 1)
-
-
-def clamped(x: Tensor) -> Tensor:
-    return torch.nan_to_num(x, nan=0.0, posinf=65504, neginf=-65504) if x.dtype == torch.float16 else x

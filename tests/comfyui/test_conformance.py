@@ -196,6 +196,22 @@ def test_concepts_of_another_encoder_are_refused(each_kind):
         each_kind.concepts = own
 
 
+@pytest.mark.parametrize("name", ["flux", "qwen-image", "krea2"])
+def test_tokens_that_another_patch_adds_are_refused(name):
+    """They would be taken for the picture's."""
+    kind = made(name)
+
+    def add_tokens(args):
+        added = {key: torch.cat([args[key], args[key][:, :1]], 1) for key in ("img", "img_ids")}
+        return {**args, **added}
+
+    other = kind.model.clone()
+    other.set_model_patch(add_tokens, "post_input")
+    patched, _ = kind.record(other)
+    with pytest.raises(ValueError, match="cannot tell the picture's tokens from others"):
+        kind.sample(patched, steps=1)
+
+
 @pytest.mark.parametrize("name", ["qwen-image", "krea2"])
 def test_clips_are_refused(name):
     kind = made(name)
