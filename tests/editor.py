@@ -60,7 +60,8 @@ class Editor:
         self.wait_until_ready()
 
     def wait_until_ready(self):
-        self.page.wait_for_function("window.app?.extensionManager && window.app.graph && document.querySelector('#graph-canvas, canvas')")
+        """Until it has opened the graph that it starts with, which would else come in place of a test's."""
+        self.page.wait_for_function("window.app?.extensionManager?.workflow?.activeWorkflow && window.app.graph?.nodes.length")
         self.page.wait_for_function("Object.keys(LiteGraph.registered_node_types).some((name) => name.startsWith('ConceptAttention'))")
 
     def open(self, workflow: dict):

@@ -199,17 +199,23 @@ def test_concepts_of_another_encoder_are_refused(each_kind):
 @pytest.mark.parametrize("name", ["flux", "qwen-image", "krea2"])
 def test_tokens_that_another_patch_adds_are_refused(name):
     """They would be taken for the picture's."""
-    kind = made(name)
+    kind, called = made(name), []
 
     def add_tokens(args):
+        called.append(True)
         added = {key: torch.cat([args[key], args[key][:, :1]], 1) for key in ("img", "img_ids")}
         return {**args, **added}
 
     other = kind.model.clone()
     other.set_model_patch(add_tokens, "post_input")
     patched, _ = kind.record(other)
-    with pytest.raises(ValueError, match="cannot tell the picture's tokens from others"):
+    try:
         kind.sample(patched, steps=1)
+    except ValueError as error:
+        assert "cannot tell the picture's tokens from others" in str(error)
+    else:
+        assert not called
+        pytest.skip("this ComfyUI does not call such a patch")
 
 
 @pytest.mark.parametrize("name", ["qwen-image", "krea2"])
