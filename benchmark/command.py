@@ -64,17 +64,17 @@ def measure(model, size, knobs, steps, pairs) -> Cost:
     sampling = Sampling(size, side, knobs["batch"], steps, knobs["cfg"])
     kept: list[torch.Tensor] = []
     named = models.concepts(size, knobs["concepts"], knobs["tokens"])
-    with model_of(knobs["way"], model, named, size.prompt, kept, **{knob: knobs[knob] for knob in RECORDED}) as (patched, recording):
-        runs = recording.runs if recording else []
+    patched, recording = model_of(knobs["way"], model, named, size.prompt, kept, **{knob: knobs[knob] for knob in RECORDED})
+    runs = recording.runs if recording else []
 
-        def let_go():
-            kept.clear()
-            runs.clear()
+    def let_go():
+        kept.clear()
+        runs.clear()
 
-        def held():
-            return sum(tensor.nbytes for tensor in kept) + sum(run.nbytes for run in runs)
+    def held():
+        return sum(tensor.nbytes for tensor in kept) + sum(run.nbytes for run in runs)
 
-        return compare(sampling, model, patched, held, let_go, pairs)
+    return compare(sampling, model, patched, held, let_go, pairs)
 
 
 def row(name: str, cost: Cost) -> str:

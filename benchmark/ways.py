@@ -1,7 +1,5 @@
 """The ways to get maps that are compared: these nodes', the authors' and DAAM's, as plain restatements on the same hooks."""
 
-from contextlib import contextmanager
-
 import torch
 
 from ..concept_core.families import joint
@@ -11,20 +9,17 @@ WAYS = ("nodes", "authors", "probabilities")
 ROWS_AT_ONCE = 1024
 
 
-@contextmanager
 def model_of(way: str, model, concepts, prompt_tokens: int, kept: list, **choices):
-    """(a MODEL that records in that way while the context lasts, its Recording if it has one); what it keeps beside goes to `kept`."""
+    """(a MODEL that records in that way, its Recording if it has one); what it keeps beside goes to `kept`."""
     if way == "probabilities":
-        yield with_probabilities(model, prompt_tokens, kept), None
-        return
+        return with_probabilities(model, prompt_tokens, kept), None
     if way == "nodes":
-        yield record_concepts(model, concepts, **choices)
-        return
-    attend, joint.attend = joint.attend, attend_with_every_row
-    try:
-        yield record_concepts(model, concepts, **choices, observe=lambda scores, *vectors: keep_vectors(vectors, kept))
-    finally:
-        joint.attend = attend
+        return record_concepts(model, concepts, **choices)
+
+    def keep(scores, *vectors):
+        keep_vectors(vectors, kept)
+
+    return record_concepts(model, concepts, **choices, attend=attend_with_every_row, observe=keep)
 
 
 def attend_with_every_row(concept_q, concept_k, concept_v, image_k, image_v, attends_to=joint.ATTENDS_TO):

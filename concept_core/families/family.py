@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..recording.grid import grid
 from ..recording.recipe import UNPUBLISHED, Recipe
+from ..recording.scores import SPACES
 
 
 class Family:
@@ -17,8 +18,9 @@ class Family:
     name: with the variants it covers. key: of one word. encoders: the text encoders that can read concepts for it, by name.
     clip_hint: how a user gets such a CLIP. clip_type: what ComfyUI's loaders call its type.
     wrapper: the kind of ComfyUI's wrappers around what is called with the latent.
-    patch: latent pixels across one image token. normalises_concepts: whether a concept's output vector is scaled to length 1 before
-    the dot product. recipe: how the family's authors make maps of its scores.
+    patch: latent pixels across one image token. spaces: in which there are scores, the one that maps are made in first.
+    normalises_concepts: whether a concept's output vector is scaled to length 1 before the dot product. recipe: how the family's
+    authors make maps of its scores.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Family:
     clip_type: str
     wrapper: str = WrappersMP.DIFFUSION_MODEL
     normalises_concepts = False
+    spaces: tuple[str, ...] = SPACES
     recipe: Recipe = UNPUBLISHED
 
     def __init__(self, model):

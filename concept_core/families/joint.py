@@ -158,7 +158,7 @@ def record_block(stream, entered: Entered, first: int, q: Tensor, k: Tensor, v: 
 
     image_v, weights = of_image(v), forward.token_weights
     concept_q, concept_k = entered.positioned or (entered.q, entered.k)
-    concept_out = attend(concept_q, concept_k, entered.v, of_image(k), image_v, forward.recording.attends_to)
+    concept_out = forward.attend(concept_q, concept_k, entered.v, of_image(k), image_v, forward.recording.attends_to)
     image_out = forward.take(out)[:, first:][:, : forward.image_tokens]
     scores = {"output": output_scores(weights, concept_out, image_out, forward.recording.normalises_concepts)}
     if forward.wants("cross-attention"):
@@ -177,6 +177,9 @@ def clamped(x: Tensor) -> Tensor:
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """[B, heads, N, d] from [B, N, heads · d] or [B, N, heads, d]."""
     return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
+
+
+Attend = Callable[..., Tensor]  # as attend
 
 
 def attend(concept_q: Tensor, concept_k: Tensor, concept_v: Tensor, image_k: Tensor, image_v: Tensor, attends_to=ATTENDS_TO) -> Tensor:

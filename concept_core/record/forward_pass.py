@@ -93,11 +93,13 @@ class ForwardPass:
 
     chunks: (number, uuid) of the positive chunks in the model batch, which is chunk by chunk, picture by picture within.
     image_tokens: how many tokens the picture, or its part, has. is_over: set where a block gave no attention or memory ran out, after
-    which nothing of the pass is kept. observe: is given each block's scores, concept_out and image_out, if anyone wants them.
+    which nothing of the pass is kept. attend: the concepts' attention. observe: is given each block's scores, concept_out and
+    image_out, if anyone wants them.
     """
 
-    def __init__(self, recording: Recording, step: Step, chunks, image_tokens: int, concepts: OnDevice, observe=None):
-        self.recording, self.receiver, self.step, self.chunks, self.observe = recording, step.receiver, step, chunks, observe
+    def __init__(self, recording: Recording, step: Step, chunks, image_tokens: int, concepts: OnDevice, attend, observe=None):
+        self.recording, self.receiver, self.step, self.chunks = recording, step.receiver, step, chunks
+        self.attend, self.observe = attend, observe
         self.rows = rows_of([chunk for chunk, _ in chunks], self.receiver.run.batch, concepts.embeddings.device)
         self.image_tokens, self.on_device = image_tokens, concepts
         self.is_over = False

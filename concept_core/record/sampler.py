@@ -13,10 +13,11 @@ from torch import Tensor
 
 from ..concepts.concepts import Concepts
 from ..families.family import Family
+from ..families.joint import Attend, attend
 from ..families.registry import family_of
 from ..recording.blocks import parse_blocks
 from ..recording.recording import Recording, Run
-from ..recording.scores import ATTENDS_TO, SPACES
+from ..recording.scores import ATTENDS_TO
 from ..recording.vectors import BYTES
 from ..recording.window import check_window
 from .areas import Area
@@ -41,13 +42,14 @@ def record_concepts(
     attends_to: tuple[str, ...] = ATTENDS_TO,
     preview: Draw | None = None,
     given_out: Tensor | None = None,
+    attend: Attend = attend,
     observe: Callable[[dict[str, Tensor], Tensor, Tensor], None] | None = None,
 ):
     """A clone of a ComfyUI MODEL that records `concepts` whenever it samples, and its Recording.
 
     keep_vectors: blocks, as parse_blocks reads them, whose output vectors are kept too; "" for none. stop_early: leave out the
     blocks after the last one that is heard; the model's output is of no use then. attends_to: for the paper's ablation, what
-    the concepts attend to, as in joint.attend. preview: draws what is shown while sampling. given_out: a latent that a sampling is to be
+    the concepts attend to. attend: the concepts' attention, where another is to be tried. preview: draws what is shown while sampling. given_out: a latent that a sampling is to be
     found by, beside those that the sampler gives out. observe: is called with each block's space → scores, concept_out and
     image_out. ValueError for a model family that is not supported, or concepts from a text encoder that does not fit it.
     """
@@ -56,7 +58,7 @@ def record_concepts(
     check_fit(concepts, family)
     recording = Recording(
         concepts=concepts,
-        spaces=SPACES if spaces == "all" else tuple(spaces.split(" + ")),
+        spaces=family.spaces if spaces == "all" else tuple(spaces.split(" + ")),
         depth=family.depth,
         default_blocks=family.default_blocks,
         pixels_per_token=family.pixels_per_token,
@@ -66,7 +68,7 @@ def record_concepts(
         kept_blocks=tuple(parse_blocks(keep_vectors, family.depth, family.default_blocks, "keep_vectors")) if keep_vectors.strip() else (),
     )
     left_out = family.later_blocks if stop_early else []
-    recorder = Recorder(family, recording, (start_percent, end_percent), left_out, preview, given_out, observe)
+    recorder = Recorder(family, recording, (start_percent, end_percent), left_out, preview, given_out, attend, observe)
     model = model.clone()
     model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, recorder.outer_sample)
     model.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, recorder.predict_noise)
@@ -111,9 +113,9 @@ class Sampling:
 class Recorder:
     """Belongs to one patched model: knows the sampling that goes on and the step that is being predicted, if any."""
 
-    def __init__(self, family: Family, recording: Recording, window: tuple[float, float], left_out: list, draw, given_out, observe):
+    def __init__(self, family: Family, recording: Recording, window: tuple[float, float], left_out: list, draw, given_out, attend, observe):
         self.family, self.recording, self.window, self.left_out = family, recording, window, left_out
-        self.draw, self.given_out, self.observe = draw, given_out, observe
+        self.draw, self.given_out, self.attend, self.observe = draw, given_out, attend, observe
         self.on_host, self.on_device = OnDevice.of(recording.concepts), dict[torch.device, OnDevice]()
         self.sampling: Sampling | None = None
         self.step: Step | None = None
@@ -250,7 +252,7 @@ class Recorder:
         if tuple(x.shape[-2:]) != step.areas[chunks[0][1]].size or len(x) != len(transformer_options["uuids"]) * run.batch:
             raise not_the_whole_picture(x)
         tokens = math.prod(self.family.token_grid(x))
-        return ForwardPass(self.recording, step, chunks, tokens, self.concepts_on(x.device), self.observe)
+        return ForwardPass(self.recording, step, chunks, tokens, self.concepts_on(x.device), self.attend, self.observe)
 
     def concepts_on(self, device: torch.device) -> OnDevice:
         """Moved there once in a sampling."""

@@ -26,9 +26,9 @@ def test_all_ways_see_the_same_picture(size):
     plain, heard, kept = sampled(sampling, model), {}, {}
     for way in ("nodes", "authors", "probabilities"):
         kept[way] = []
-        with model_of(way, model, named, size.prompt, kept[way]) as (patched, recording):
-            samples = sampled(sampling, patched)
-            heard[way] = recording and list(recording.runs[-1].steps.values())
+        patched, recording = model_of(way, model, named, size.prompt, kept[way])
+        samples = sampled(sampling, patched)
+        heard[way] = recording and list(recording.runs[-1].steps.values())
         torch.testing.assert_close(samples, plain, atol=1e-4 if way == "probabilities" else 0, rtol=0)
     assert len(heard["nodes"]) == 2
     for ours, theirs in zip(heard["nodes"], heard["authors"]):

@@ -162,12 +162,11 @@ def test_other_nodes_hooks_are_called_as_before(each_kind):
     assert_same_maps(maps_of(recording, samples), maps_of(own, each_kind.sample(alone)))
 
 
-def test_out_of_memory_costs_the_maps_and_not_the_picture(each_kind, monkeypatch):
+def test_out_of_memory_costs_the_maps_and_not_the_picture(each_kind):
     def full(*args):
         raise MemoryError
 
-    monkeypatch.setattr("concept_attention.concept_core.families.joint.attend", full)
-    patched, recording = each_kind.record()
+    patched, recording = each_kind.record(attend=full)
     samples = each_kind.sample(patched)
     assert torch.equal(samples, each_kind.sample())
     with pytest.raises(ValueError, match="memory ran out while recording"):

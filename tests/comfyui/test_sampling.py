@@ -9,7 +9,7 @@ import pytest
 import tiny
 import torch
 from comfy_extras import nodes_custom_sampler as custom
-from concept_attention.concept_core.families import flux, joint, sd3
+from concept_attention.concept_core.families import flux, sd3
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.record import receiver
 from concept_attention.concept_core.recording.recording import MAX_OLDER
@@ -362,12 +362,11 @@ def test_weights_are_used_for_the_picture_first(kind):
     assert all(lengths[0] == prompt_tokens for lengths in by_token.values())
 
 
-def test_an_error_in_the_concept_stream_that_is_no_lack_of_memory_is_not_hidden(kind, monkeypatch):
+def test_an_error_in_the_concept_stream_that_is_no_lack_of_memory_is_not_hidden(kind):
     def fail(*args):
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(joint, "attend", fail)
-    patched, recording = kind.record()
+    patched, recording = kind.record(attend=fail)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         kind.sample(patched)
     assert recording.runs == []
