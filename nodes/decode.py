@@ -19,10 +19,11 @@ class Decode(io.ComfyNode):
                 io.Latent.Input("samples", tooltip="What the sampler gave out, unchanged: it tells which sampling to decode."),
                 io.Combo.Input(
                     "space",
-                    options=list(SPACES),
-                    default="output",
+                    options=[*SPACES, "auto"],
+                    default="auto",
                     advanced=True,
-                    tooltip="Output is the method. The other two are for comparison and must be recorded by Apply.",
+                    tooltip="Output is the method. The other two are for comparison and must be recorded by Apply. Auto is output, and "
+                    "cross-attention for models that have nothing else, such as SDXL.",
                 ),
                 io.String.Input(
                     "blocks",

@@ -29,8 +29,9 @@ def keep_vectors_input():
 def spaces_input():
     return io.Combo.Input(
         "spaces",
-        options=["output", "output + cross-attention", "all"],
-        default="output",
+        options=["output", "output + cross-attention", "all", "auto"],
+        default="auto",
         advanced=True,
-        tooltip="What is recorded. Output is the method and gives the sharpest maps; cross-attention and value are for comparison.",
+        tooltip="What is recorded. Output is the method and gives the sharpest maps; cross-attention and value are for comparison. Auto "
+        "is output, and cross-attention for models that have nothing else, such as SDXL.",
     )

@@ -19,7 +19,7 @@ POSITIONS = torch.tensor([3, 3, 4, 3])  # of concepts behind a template of three
 class Kind:
     """channels, frames: of a latent; frames is None where it has two dimensions. width, length: of a prompt's embedding. pooled: its
     pooled one's, 0 for none. pixel: latent pixels across a token. has_references: whether it takes reference latents.
-    has_replacements: whether other nodes can replace its blocks."""
+    has_replacements: whether other nodes can replace its blocks. has_vectors: whether it has output vectors."""
 
     name: str
     load: Callable
@@ -32,6 +32,7 @@ class Kind:
     pixel: int = 2
     has_references: bool = False
     has_replacements: bool = True
+    has_vectors: bool = True
 
     def __post_init__(self):
         self.model = self.load()
@@ -71,6 +72,7 @@ class Kind:
         )
 
 
+OF_UNETS = dict(channels=4, has_replacements=False, has_vectors=False)
 KINDS = {
     "flux": dict(load=tiny.flux, encoder="t5", pooled=32, has_references=True),
     "sd3": dict(load=lambda: tiny.sd3(second_attention=(0,)), encoder="clip", pooled=32),
@@ -84,6 +86,9 @@ KINDS = {
     "lumina2": dict(load=tiny.lumina2, encoder="gemma2", has_replacements=False),
     "krea2": dict(load=tiny.krea2, encoder="qwen3-vl of Krea 2", frames=1, width=960, has_references=True, has_replacements=False),
     "hunyuan-image": dict(load=tiny.hunyuan_image, encoder="qwen2.5-vl of HunyuanImage", channels=64, width=3584, pixel=1),
+    "sd15": dict(load=tiny.sd15, encoder="clip-l", **OF_UNETS),
+    "sd2": dict(load=tiny.sd2, encoder="clip-h", **OF_UNETS),
+    "sdxl": dict(load=tiny.sdxl, encoder="clip-l and clip-g", pooled=32, **OF_UNETS),
 }
 
 

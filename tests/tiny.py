@@ -11,8 +11,10 @@ import comfy.model_patcher
 import comfy.ops
 import comfy.sd
 import comfy.sd1_clip
+import comfy.sdxl_clip
 import comfy.supported_models
 import comfy.supported_models_base
+import comfy.text_encoders.sd2_clip
 import comfy.text_encoders.sd3_clip
 import comfy.text_encoders.t5
 import pytest
@@ -123,6 +125,41 @@ def krea2():
     )  # fmt: skip
 
 
+UNET = dict(
+    image_size=32, in_channels=4, out_channels=4, model_channels=32, use_checkpoint=False, use_spatial_transformer=True, legacy=False,
+    use_temporal_attention=False, use_temporal_resblock=False, context_dim=64,
+)  # fmt: skip
+FOUR_LEVELS = dict(
+    channel_mult=[1, 2, 4, 4], num_res_blocks=[2] * 4, transformer_depth=[1] * 6 + [0] * 2,
+    transformer_depth_output=[1] * 9 + [0] * 3, transformer_depth_middle=1, adm_in_channels=None,
+)  # fmt: skip
+THREE_LEVELS = dict(
+    channel_mult=[1, 2, 4], num_res_blocks=[2] * 3, transformer_depth=[0, 0, 1, 1, 2, 2],
+    transformer_depth_output=[0, 0, 0, 1, 1, 1, 2, 2, 2], transformer_depth_middle=2,
+)  # fmt: skip
+
+
+def sd15():
+    """A MODEL of ComfyUI's U-Net at a tenth of the width."""
+    return unet("SD15", num_heads=4, num_head_channels=-1, use_linear_in_transformer=False, **FOUR_LEVELS)
+
+
+def sd2():
+    return unet("SD20", num_heads=-1, num_head_channels=16, use_linear_in_transformer=True, **FOUR_LEVELS)
+
+
+def sdxl():
+    options = dict(num_heads=-1, num_head_channels=16, use_linear_in_transformer=True, num_classes="sequential", adm_in_channels=32 + 1536)
+    return unet("SDXL", **options, **THREE_LEVELS)
+
+
+def unet(kind, num_heads, num_head_channels, **shape):
+    class Tiny(getattr(comfy.supported_models, kind)):
+        unet_extra_config = dict(num_heads=num_heads, num_head_channels=num_head_channels)
+
+    return _made(Tiny({**UNET, **shape}))
+
+
 def aura_flow():
     """A MODEL of a family that is not supported."""
     return _undetected("AuraFlow", cond_seq_dim=64, dim=128, n_layers=3, n_double_layers=2, n_heads=1, global_conddim=128, max_seq=64)
@@ -130,7 +167,10 @@ def aura_flow():
 
 def _undetected(kind, **config):
     """A MODEL of ComfyUI's own class for it; at this size its loader would not know the state dict."""
-    config = getattr(comfy.supported_models, kind)(config)
+    return _made(getattr(comfy.supported_models, kind)(config))
+
+
+def _made(config):
     config.set_inference_dtype(torch.float32, None)
     model = config.get_model({}, "", device="cpu")
     weights = _filled(model.diffusion_model)
@@ -154,11 +194,31 @@ def sd3(depth=3, context=64, pooled=32, seed=0, norms=True, second_attention=(),
     return _load(_filled(skeleton, seed), dtype)
 
 
-def clip_l():
+def clip_l(tokenizer=comfy.sd1_clip.SD1Tokenizer):
     """A CLIP of the Stable Diffusion 1 type: CLIP-L alone."""
     weights = text_encoders.random_weights(comfy.clip_model.CLIPTextModel, text_encoders.CLIP_L_CONFIG)
-    target = comfy.supported_models_base.ClipTarget(comfy.sd1_clip.SD1Tokenizer, comfy.sd1_clip.SD1ClipModel)
+    target = comfy.supported_models_base.ClipTarget(tokenizer, comfy.sd1_clip.SD1ClipModel)
     return comfy.sd.CLIP(target, state_dict=[weights], model_options={"clip_l_model_config": text_encoders.CLIP_L_CONFIG})
+
+
+THREE_LAYERS = {**text_encoders.CLIP_L_CONFIG, "num_hidden_layers": 3}  # the last but one is read
+
+
+def clip_h():
+    """A CLIP of the Stable Diffusion 2 type."""
+    weights = text_encoders.random_weights(comfy.clip_model.CLIPTextModel, THREE_LAYERS)
+    target = comfy.supported_models_base.ClipTarget(comfy.text_encoders.sd2_clip.SD2Tokenizer, comfy.text_encoders.sd2_clip.SD2ClipModel)
+    return comfy.sd.CLIP(target, state_dict=[weights], model_options={"clip_h_model_config": THREE_LAYERS})
+
+
+def sdxl_clip():
+    """A CLIP of the SDXL type, of CLIP-L and CLIP-G."""
+    config = THREE_LAYERS
+    weights = text_encoders.random_weights(comfy.clip_model.CLIPTextModel, config)
+    target = comfy.supported_models_base.ClipTarget(comfy.sdxl_clip.SDXLTokenizer, comfy.sdxl_clip.SDXLClipModel)
+    clip = comfy.sd.CLIP(target, state_dict=[weights], model_options={"clip_l_model_config": config, "clip_g_model_config": config})
+    clip.cond_stage_model.clip_g.load_sd(weights)  # told from CLIP-L by its depth
+    return clip
 
 
 def sd3_clip(clip=True):

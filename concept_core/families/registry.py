@@ -10,9 +10,25 @@ from .longcat_image import LongCatImage
 from .ovis_image import OvisImage
 from .qwen_image import QwenImage
 from .sd3 import SD3
+from .unet import SD2, SD15, SDXL
 from .z_image import Lumina2, ZImage
 
-FAMILIES: list[type[Family]] = [Flux1, SD3, Flux2, QwenImage, Chroma, OvisImage, LongCatImage, HunyuanImage, ZImage, Lumina2, Krea2]
+FAMILIES: list[type[Family]] = [
+    Flux1,
+    SD3,
+    Flux2,
+    QwenImage,
+    Chroma,
+    OvisImage,
+    LongCatImage,
+    HunyuanImage,
+    ZImage,
+    Lumina2,
+    Krea2,
+    SD15,
+    SD2,
+    SDXL,
+]
 
 BY_KEY = {family.key: family for family in FAMILIES}
 

@@ -67,20 +67,26 @@ class T5Encoder(TextEncoder):
 
 
 class CLIPEncoder(TextEncoder):
-    """CLIP-L's and CLIP-G's embeddings side by side; their tokens are the same."""
+    """CLIP's embeddings, side by side where there are two: their tokens are the same.
 
-    name = "clip"
+    parts: ComfyUI's letters for them. other: the encoder that could be taken where they are not loaded.
+    """
+
     is_causal = True
 
+    def __init__(self, name: str, parts: str, other: str = "auto"):
+        self.name, self.parts, self.other = name, parts, other
+
     def tokens(self, clip, text: str) -> list[int]:
-        _check_loaded(clip, ["clip_l", "clip_g"], "CLIP-L and CLIP-G", "t5")
-        tokens = clip.tokenizer.clip_l.tokenizer(text)["input_ids"][1:-1]
-        _check_length(text, tokens, len(clip.tokenize("")["l"][0]) - 2)
+        names = [f"clip_{part}" for part in self.parts]
+        _check_loaded(clip, names, " and ".join(f"CLIP-{part.upper()}" for part in self.parts), self.other)
+        tokens = getattr(clip.tokenizer, names[0]).tokenizer(text)["input_ids"][1:-1]
+        _check_length(text, tokens, len(clip.tokenize("")[self.parts[0]][0]) - 2)
         return tokens
 
     def encode(self, clip, text: str) -> Encoded:
         tokens, empty, padded = self.tokens(clip, text), clip.tokenize(""), {}
-        for part in ("l", "g"):
+        for part in self.parts:
             start, *end_and_padding = empty[part][0]
             padded[part] = [[start, *((token, 1.0) for token in tokens), *end_and_padding][: len(empty[part][0])]]
         embeddings = clip.encode_from_tokens({**empty, **padded})
@@ -145,11 +151,14 @@ def _last(ids, token) -> int:
     return len(ids) - 1 - ids[::-1].index(token)
 
 
-T5, CLIP = T5Encoder(), CLIPEncoder()
+T5, CLIP = T5Encoder(), CLIPEncoder("clip", "lg", other="t5")
 # By the class of the tokenizer, whose template tells more than what it is made of; the first is the default.
 BY_TOKENIZER: dict[str, tuple[TextEncoder, ...]] = {
     "FluxTokenizer": (T5,),
     "SD3Tokenizer": (CLIP, T5),
+    "SDXLTokenizer": (CLIPEncoder("clip-l and clip-g", "lg"),),
+    "SD2Tokenizer": (CLIPEncoder("clip-h", "h"),),
+    "SD1Tokenizer": (CLIPEncoder("clip-l", "l"),),
     "PixArtTokenizer": (T5,),  # of Chroma
     "Flux2Tokenizer": (LanguageModel("mistral3", padded_to=512),),
     "KleinTokenizer": (LanguageModel("qwen3 of Klein"),),
@@ -165,7 +174,8 @@ BY_TOKENIZER: dict[str, tuple[TextEncoder, ...]] = {
 
 def encoders_of(clip) -> tuple[TextEncoder, ...]:
     """The text encoders of a ComfyUI CLIP that concepts can be read with; none if it is of an unknown kind."""
-    kinds = [kind.__name__ for kind in type(clip.tokenizer).__mro__]
+    kind, *bases = [kind.__name__ for kind in type(clip.tokenizer).__mro__]
+    kinds = [kind, *(base for base in bases if base != "SD1Tokenizer")]  # of which nearly all others are made
     return next((BY_TOKENIZER[kind] for kind in kinds if kind in BY_TOKENIZER), ())
 
 

@@ -17,7 +17,7 @@ SHARPNESS = 3.0  # docs/evaluation.md
 def decode(
     recording: Recording,
     samples: Tensor,
-    space: str = "output",
+    space: str = "auto",
     *,
     blocks: str = "auto",
     start_percent: float = 0.0,
@@ -29,17 +29,19 @@ def decode(
 ) -> Maps:
     """Softmax over concepts and the mean over the chosen steps and blocks, in the order that the family's authors publish.
 
-    samples: [B, channels, h, w], the sampler's output. One concept alone has no softmax: it would be 1 everywhere.
-    temperature: in output space in units of the family's own. In cross-attention space the softmax is taken in each head at sampling
-    time, and a temperature other than 1 acts on the mean over heads. order: one of ORDERS; "auto" is the recording's recipe in output
-    space, and else the softmax first. steps: "all", or "auto", the recipe's of those in the window. ValueError names what cannot be
-    decoded and the mend.
+    samples: [B, channels, h, w], the sampler's output. space: "auto" for the first that was recorded. One concept alone has no
+    softmax: it would be 1 everywhere. temperature: in output space in units of the family's own. In cross-attention space the softmax is
+    taken in each head at sampling time, and a temperature other than 1 acts on the mean over heads. order: one of ORDERS; "auto" is the
+    recording's recipe in output space, and else the softmax first. steps: "all", or "auto", the recipe's of those in the window.
+    ValueError names what cannot be decoded and the mend.
     """
     check_window(start_percent, end_percent)
     if temperature <= 0:
         raise ValueError(f"temperature must be above 0, it is {temperature:g}.")
+    if space == "auto":
+        space = recording.spaces[0]
     if space not in recording.spaces:
-        raise ValueError(f'{space} space was not recorded: set spaces to "{_spaces_with(space)}" in the Apply node and sample again.')
+        raise ValueError(_not_recorded(space, recording))
     chosen = parse_blocks(blocks, recording.depth, recording.default_blocks)
     run, rows = recording.run_of(samples)
     if run.abort_reason:
@@ -93,8 +95,11 @@ def spread(scores: Tensor) -> Tensor:
     return (apart.square().mean((-2, -1), keepdim=True).sqrt() / SHARPNESS).clamp(min=1e-12)
 
 
-def _spaces_with(space):
-    return "all" if space == "value" else "output + cross-attention"
+def _not_recorded(space: str, recording: Recording) -> str:
+    if "output" not in recording.spaces:
+        return f"{space} space was not recorded, only {recording.spaces[0]}, since this model has no other: set space to auto."
+    wanted = "all" if space == "value" else "output + cross-attention"
+    return f'{space} space was not recorded: set spaces to "{wanted}" in the Apply node and sample again.'
 
 
 def _recorded(run: Run):

@@ -24,7 +24,7 @@ def encode_image(
     noise: float = 0.5,
     samples: int = 1,
     seed: int = 0,
-    spaces: str = "output",
+    spaces: str = "auto",
     as_authors: bool = False,
     keep_vectors: str = "",
     attends_to: tuple[str, ...] = ATTENDS_TO,

@@ -134,11 +134,11 @@ class ForwardPass:
             yield
         self.is_over = self.is_over or bool(self.receiver.run.abort_reason)
 
-    def record(self, scores: dict[str, Tensor], concept_out: Tensor, image_out: Tensor):
-        """One block's space → scores [rows, C, N], and the vectors [rows, T, D] and [rows, N, D] in output space."""
+    def record(self, scores: dict[str, Tensor], concept_out: Tensor | None = None, image_out: Tensor | None = None):
+        """One block's space → scores [rows, C, N], and the vectors [rows, T, D] and [rows, N, D] in output space, where there is one."""
         if self.observe:
             self.observe(scores, concept_out, image_out)
-        if len(self.blocks) in self.recording.kept_blocks and not self.receiver.run.vectors_gone:
+        if concept_out is not None and len(self.blocks) in self.recording.kept_blocks and not self.receiver.run.vectors_gone:
             self.kept.append((in_16_bit(concept_out), in_16_bit(image_out)))
         self.blocks.append(scores)
 

@@ -36,7 +36,7 @@ def record_concepts(
     *,
     start_percent: float = 0.0,
     end_percent: float = 1.0,
-    spaces: str = "output",
+    spaces: str = "auto",
     keep_vectors: str = "",
     stop_early: bool = False,
     attends_to: tuple[str, ...] = ATTENDS_TO,
@@ -47,18 +47,21 @@ def record_concepts(
 ):
     """A clone of a ComfyUI MODEL that records `concepts` whenever it samples, and its Recording.
 
-    keep_vectors: blocks, as parse_blocks reads them, whose output vectors are kept too; "" for none. stop_early: leave out the
-    blocks after the last one that is heard; the model's output is of no use then. attends_to: for the paper's ablation, what
-    the concepts attend to. attend: the concepts' attention, where another is to be tried. preview: draws what is shown while sampling. given_out: a latent that a sampling is to be
-    found by, beside those that the sampler gives out. observe: is called with each block's space → scores, concept_out and
-    image_out. ValueError for a model family that is not supported, or concepts from a text encoder that does not fit it.
+    spaces: "auto", "all", or names joined by " + ". keep_vectors: blocks, as parse_blocks reads them, whose output vectors are kept too;
+    "" for none. stop_early: leave out the blocks after the last one that is heard; the model's output is of no use then. attends_to: for
+    the paper's ablation, what the concepts attend to. attend: the concepts' attention, where another is to be tried. preview: draws what
+    is shown while sampling. given_out: a latent that a sampling is to be found by, beside those that the sampler gives out. observe: is
+    called with each block's space → scores, concept_out and image_out. ValueError for a model family that is not supported, concepts
+    from a text encoder that does not fit it, or a space that it does not have.
     """
     check_window(start_percent, end_percent)
     family = family_of(model)
     check_fit(concepts, family)
+    if keep_vectors.strip() and "output" not in family.spaces:
+        raise ValueError(f"keep_vectors: {family.name} has no output vectors. Leave it empty.")
     recording = Recording(
         concepts=concepts,
-        spaces=family.spaces if spaces == "all" else tuple(spaces.split(" + ")),
+        spaces=chosen_spaces(spaces, family),
         depth=family.depth,
         default_blocks=family.default_blocks,
         pixels_per_token=family.pixels_per_token,
@@ -75,6 +78,17 @@ def record_concepts(
     model.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, recorder.calc_cond_batch)
     model.add_wrapper_with_key(family.wrapper, KEY, family.forward_with(recorder.listening))
     return model, recording
+
+
+def chosen_spaces(spaces: str, family: Family) -> tuple[str, ...]:
+    """spaces: "auto" for the family's first, "all", or names joined by " + "."""
+    if spaces in ("auto", "all"):
+        return family.spaces if spaces == "all" else family.spaces[:1]
+    chosen = tuple(spaces.split(" + "))
+    missing = [space for space in chosen if space not in family.spaces]
+    if missing:
+        raise ValueError(f"spaces: {family.name} has no {missing[0]} space, only {' and '.join(family.spaces)}. Set spaces to auto.")
+    return chosen
 
 
 def check_fit(concepts: Concepts, family: Family):

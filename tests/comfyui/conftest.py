@@ -19,6 +19,11 @@ def each_kind(request):
     return made(request.param)
 
 
+@pytest.fixture(params=[name for name, about in KINDS.items() if about.get("has_vectors", True)])
+def kind_with_vectors(request):
+    return made(request.param)
+
+
 @pytest.fixture(params=[name for name, about in KINDS.items() if about.get("has_references")])
 def kind_with_references(request):
     return made(request.param)

@@ -9,7 +9,6 @@ import torch
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.record.encode_image import encode_image
 from concept_attention.concept_core.recording.recipe import Recipe
-from concept_attention.concept_core.recording.scores import SPACES
 from concept_attention.concept_core.storage.files import load_recording, save_recording
 from kinds import made
 
@@ -35,7 +34,7 @@ def test_the_picture_does_not_change_by_a_bit(each_kind, options):
     patched, recording = each_kind.record(spaces="all")
     samples = each_kind.sample(patched, **options)
     assert torch.isfinite(samples).all() and torch.equal(samples, each_kind.sample(**options))
-    for space in SPACES:
+    for space in recording.spaces:
         maps = decode(recording, samples, space).values
         assert maps.shape[:2] == (options.get("batch", 1), 3) and torch.isfinite(maps).all()
         assert float(maps.std()) > 0
@@ -98,17 +97,25 @@ def test_a_picture_is_shown_once_and_stops_early(each_kind):
     picture = torch.randn(each_kind.latent(batch=2).shape, generator=torch.Generator().manual_seed(5))
     recording = encode_image(each_kind.model, each_kind.concepts, each_kind.prompts[0], picture, noise=0.4, spaces="all")
     (scores,) = recording.runs[0].steps.values()
-    assert scores["output"].shape[:3] == (recording.depth, 2, 3)
+    assert scores[recording.spaces[0]].shape[:3] == (recording.depth, 2, 3)
     maps = maps_of(recording, picture)
     assert torch.isfinite(maps).all() and float((maps[0] - maps[1]).abs().max()) > 1e-3
 
 
-def test_a_recording_is_saved_with_its_vectors_and_decoded_again(each_kind, tmp_path):
-    patched, recording = each_kind.record(keep_vectors="auto")
+def test_a_recording_is_saved_and_decoded_again(each_kind, tmp_path):
+    patched, recording = each_kind.record(spaces="all")
     samples = each_kind.sample(patched, steps=2, batch=2)
     save_recording(recording, samples, tmp_path / "r.safetensors")
     loaded, again = load_recording(tmp_path / "r.safetensors")
     assert torch.equal(again, samples) and torch.equal(decode(loaded, again).values, decode(recording, samples).values)
+
+
+def test_vectors_are_kept(kind_with_vectors, tmp_path):
+    each_kind = kind_with_vectors
+    patched, recording = each_kind.record(keep_vectors="auto")
+    samples = each_kind.sample(patched, steps=2, batch=2)
+    save_recording(recording, samples, tmp_path / "r.safetensors")
+    load_recording(tmp_path / "r.safetensors")
     vectors = recording.runs[0].vectors
     blocks = len(recording.default_blocks)
     assert len(vectors) == 2 and vectors[0].concepts.shape[:3] == (blocks, 2, 4)
@@ -166,7 +173,7 @@ def test_out_of_memory_costs_the_maps_and_not_the_picture(each_kind):
     def full(*args):
         raise MemoryError
 
-    patched, recording = each_kind.record(attend=full)
+    patched, recording = each_kind.record(observe=full)
     samples = each_kind.sample(patched)
     assert torch.equal(samples, each_kind.sample())
     with pytest.raises(ValueError, match="memory ran out while recording"):

@@ -1,6 +1,7 @@
 import pytest
 import tiny
 import torch
+from comfy.sd1_clip import SD1Tokenizer
 from concept_attention.concept_core.families.encode_concepts import encode_concepts
 from concept_attention.concept_core.record.sampler import record_concepts
 from concept_attention.demo_model.text_encoders import PROMPT_LENGTH, load_flux_clip, load_sd3_clip
@@ -175,8 +176,8 @@ def test_bad_input_to_encode(clip):
     for nothing in ("", " , \n,"):
         with pytest.raises(ValueError, match="No concepts: name at least one"):
             encode_concepts(clip, nothing, "sky")
-    with pytest.raises(ValueError, match=r"made of l \(SD1Tokenizer\), is of no supported family \(Flux 1.*DualCLIPLoader"):
-        encode_concepts(tiny.clip_l(), "dog")
+    with pytest.raises(ValueError, match=r"made of l \(SD1LikeTokenizer\), is of no supported family \(Flux 1.*DualCLIPLoader"):
+        encode_concepts(tiny.clip_l(type("SD1LikeTokenizer", (SD1Tokenizer,), {})), "dog")
     with pytest.raises(ValueError, match="no CLIP"):
         encode_concepts(None, "dog")
     with pytest.raises(ValueError, match="set encoder to auto or t5"):

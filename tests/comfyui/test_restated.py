@@ -13,6 +13,7 @@ from oracle import assert_agree
 from probe import call_at
 from restated import restated
 from restated_single import restated as restated_single
+from restated_unet import restated as restated_unet
 
 SIGMAS = [0.7, 0.2]
 WITHIN = {"krea2": 1e-4}  # its norms compute in float32 even in a float64 network
@@ -45,7 +46,9 @@ def compare(kind, size, **options):
         of_network["ref_latents"] = [kind.model.model.process_latent_in(reference) for reference in options["reference_latents"]]
         of_network["ref_latents_method"] = options["reference_latents_method"]
     steps = {sigma: steps for sigma, steps in zip(SIGMAS, recording.runs[0].steps.values(), strict=True)}
-    restate = restated if kind.has_replacements else restated_single
+    if kind.name == "sdxl":
+        of_network["y"] = kind.model.model.encode_adm(device="cpu", height=8 * x.shape[-2], width=8 * x.shape[-1], **plain)
+    restate = restated_unet if not kind.has_vectors else restated if kind.has_replacements else restated_single
     assert_agree(
         steps, lambda sigma: restate(kind.name, kind.model, x, context, of_network, kind.concepts, sigma), WITHIN.get(kind.name, 1e-5)
     )
