@@ -3,6 +3,7 @@ from comfy_api.latest import io
 
 from ..concept_core.concepts.prompt_words import GENERIC_WORDS
 from ..concept_core.families.encode_concepts import encode_concepts
+from ..concept_core.families.encode_prompt_words import encode_prompt_words
 from . import validation
 from .sockets import CATEGORY, Concepts
 
@@ -74,4 +75,36 @@ class EncodeConcepts(io.ComfyNode):
         return io.NodeOutput(encoded)
 
 
-NODES = [EncodeConcepts]
+class PromptWords(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ConceptAttentionPromptWords",
+            display_name="Prompt Words",
+            category=CATEGORY,
+            description="Takes words of the prompt as concepts: where did the model put each of them? For SDXL and Stable Diffusion, as "
+            "DAAM does it.",
+            search_aliases=["daam", "attention map", "cross attention", "word heatmap", "prompt attention"],
+            inputs=[
+                io.Clip.Input("clip", tooltip="The CLIP that encodes the prompt."),
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    default="",
+                    tooltip="The sampler's positive prompt, exactly as it is, weights and embeddings included. Connect both to one text.",
+                ),
+                io.String.Input(
+                    "words",
+                    default="",
+                    tooltip="The words to show, separated by commas. Several words are a phrase. Empty: every word that names something.",
+                ),
+            ],
+            outputs=[Concepts.Output("concepts", tooltip="The words as concepts, for Apply Concept Attention.")],
+        )
+
+    @classmethod
+    def execute(cls, clip, text, words):
+        return io.NodeOutput(encode_prompt_words(clip, text, words))
+
+
+NODES = [EncodeConcepts, PromptWords]

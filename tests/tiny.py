@@ -139,25 +139,25 @@ THREE_LEVELS = dict(
 )  # fmt: skip
 
 
-def sd15():
+def sd15(seed=0):
     """A MODEL of ComfyUI's U-Net at a tenth of the width."""
-    return unet("SD15", num_heads=4, num_head_channels=-1, use_linear_in_transformer=False, **FOUR_LEVELS)
+    return unet("SD15", seed, num_heads=4, num_head_channels=-1, use_linear_in_transformer=False, **FOUR_LEVELS)
 
 
-def sd2():
-    return unet("SD20", num_heads=-1, num_head_channels=16, use_linear_in_transformer=True, **FOUR_LEVELS)
+def sd2(seed=0):
+    return unet("SD20", seed, num_heads=-1, num_head_channels=16, use_linear_in_transformer=True, **FOUR_LEVELS)
 
 
-def sdxl():
+def sdxl(seed=0):
     options = dict(num_heads=-1, num_head_channels=16, use_linear_in_transformer=True, num_classes="sequential", adm_in_channels=32 + 1536)
-    return unet("SDXL", **options, **THREE_LEVELS)
+    return unet("SDXL", seed, **options, **THREE_LEVELS)
 
 
-def unet(kind, num_heads, num_head_channels, **shape):
+def unet(kind, seed=0, *, num_heads, num_head_channels, **shape):
     class Tiny(getattr(comfy.supported_models, kind)):
         unet_extra_config = dict(num_heads=num_heads, num_head_channels=num_head_channels)
 
-    return _made(Tiny({**UNET, **shape}))
+    return _made(Tiny({**UNET, **shape}), weights_recipe.fill_unet, seed)
 
 
 def aura_flow():
@@ -170,10 +170,10 @@ def _undetected(kind, **config):
     return _made(getattr(comfy.supported_models, kind)(config))
 
 
-def _made(config):
+def _made(config, fill=weights_recipe.fill, seed=0):
     config.set_inference_dtype(torch.float32, None)
     model = config.get_model({}, "", device="cpu")
-    weights = _filled(model.diffusion_model)
+    weights = fill({name: p.shape for name, p in model.diffusion_model.state_dict().items()}, seed)
     model.diffusion_model.load_state_dict(weights, strict=False)
     model.memory_usage_factor = 0.0
     return comfy.model_patcher.ModelPatcher(model, load_device=get_torch_device(), offload_device=torch.device("cpu"))

@@ -17,6 +17,7 @@ class Concepts:
     positions: [T] int, which token of the prompt each would be if its concept alone were the prompt; None where no model asks.
     sequences: for models that refine a text before their blocks, each concept's whole text [L, width], of which its tokens are
     those from `starts` on.
+    of_prompt: the concepts are words of a prompt, whose tokens are T; those that belong to no word have weight 0.
     """
 
     names: tuple[str, ...]
@@ -27,3 +28,4 @@ class Concepts:
     positions: Tensor | None = None
     sequences: tuple[Tensor, ...] = ()
     starts: tuple[int, ...] = ()
+    of_prompt: bool = False

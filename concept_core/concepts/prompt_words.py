@@ -10,14 +10,15 @@ BY_NAME = r"<[^>]*>|\bembedding:\S+"  # LoRAs and embeddings
 # Words that part phrases: those that only hold a sentence together, count or compare, and those for the picture itself.
 BETWEEN = set(
     """
-    a an the this that these those some any each every all both no not and or but nor so as than then if of in on at by for from to into
-    onto over under above below behind beside besides between among near next with without within through across along around against
-    toward towards up down out off inside outside upon about after before during while there here where when why how who whom whose which
-    what is are was were be been being am has have had having do does did doing can could will would shall should may might must it its he
-    his him she her hers they them their theirs we our ours us you your yours i my mine me very too also just only more most much many few
-    several one two three four five six seven eight nine ten left right middle center centre top bottom front back background foreground
-    photo photograph photography picture image painting drawing illustration artwork render rendering scene view shot style closeup
-    detailed details highly ultra quality resolution masterpiece best realistic photorealistic cinematic hd uhd hdr 4k 8k
+    several a an the this that these those some any each every all both no not and or but nor so as than then if of in on at by for from
+    to into onto over under above below behind beside besides between among near next with without within through across along around
+    against toward towards up down out off inside outside upon about after before during while there here where when why how who whom
+    whose which what is are was were be been being am has have had having do does did doing can could will would shall should may might
+    must it its he his him she her hers they them their theirs we our ours us you your yours i my mine me very too also just only more
+    most much many few another one two three four five six seven eight nine ten left right middle center centre top bottom front back
+    background foreground photo photograph photography picture image painting drawing illustration artwork render rendering scene view
+    shot style closeup detailed details highly ultra quality resolution masterpiece best realistic photorealistic cinematic hd uhd hdr
+    4k 8k
     """.split()
 )
 
@@ -35,6 +36,14 @@ def phrases(prompt: str) -> list[str]:
             else:
                 phrase.append(word)
     return list(dict.fromkeys(filter(None, found)))[:MOST]
+
+
+def content_words(prompt: str) -> list[str]:
+    """["red", "circle", "blue"] of "a (red:1.2) circle and a blue circle", then embeddings by their names. Each once."""
+    named = [name.rstrip(",)") for name in re.findall(r"\bembedding:\S+", prompt)]
+    text = re.sub(WEIGHTED, " ", re.sub(BY_NAME, " ", prompt))
+    words = [word for word in re.findall(r"[^\W_][\w'’-]*", text) if word.lower() not in BETWEEN]
+    return list(dict.fromkeys([*words, *named]))
 
 
 def overlap(phrase: str, name: str) -> bool:

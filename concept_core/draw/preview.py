@@ -8,6 +8,7 @@ from torch import Tensor
 from ..maps.decode import spread
 from ..maps.resize import upsample
 from ..recording.recording import Recording, Run
+from ..recording.scores import CROSS_SHARE
 from .heatmaps import EACH_ALONE, scaled
 from .segmentation import colours
 
@@ -17,10 +18,12 @@ OPACITY = 0.65  # where a concept has all of a spot
 def strongest_so_far(base: Image.Image, recording: Recording, run: Run) -> Image.Image:
     """`base`, a preview of the first picture, and over it what the latest step of the run says of it."""
     *_, latest = run.steps.values()
-    scores = latest["output"][recording.default_blocks, 0]
-    several = scores.shape[1] > 1
-    unit = recording.recipe.temperature or spread(scores)
-    probabilities = ((scores / unit).softmax(1) if several else scores).mean(0).unflatten(1, run.grid)
+    several = len(recording.concepts.names) > 1
+    per_head = several and recording.spaces[0] == "cross-attention"
+    scores = latest[CROSS_SHARE if per_head else recording.spaces[0]][recording.default_blocks, 0]
+    if several and not per_head:
+        scores = (scores / (recording.recipe.temperature or spread(scores))).softmax(1)
+    probabilities = scores.mean(0).unflatten(1, run.grid)
     if not several:
         probabilities = scaled(probabilities[None], EACH_ALONE)[0]
     return over(base, probabilities, recording.concepts.num_shown, run.image_size, recording.pixels_per_token)

@@ -20,7 +20,7 @@ class Family:
     wrapper: the kind of ComfyUI's wrappers around what is called with the latent.
     patch: latent pixels across one image token. spaces: in which there are scores, the one that maps are made in first.
     normalises_concepts: whether a concept's output vector is scaled to length 1 before the dot product. recipe: how the family's
-    authors make maps of its scores.
+    authors make maps of its scores. hears_prompt_words: whether the prompt's own words can be concepts.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Family:
     normalises_concepts = False
     spaces: tuple[str, ...] = SPACES
     recipe: Recipe = UNPUBLISHED
+    hears_prompt_words = False
 
     def __init__(self, model):
         self.network = model.get_model_object("diffusion_model")

@@ -69,13 +69,15 @@ class T5Encoder(TextEncoder):
 class CLIPEncoder(TextEncoder):
     """CLIP's embeddings, side by side where there are two: their tokens are the same.
 
-    parts: ComfyUI's letters for them. other: the encoder that could be taken where they are not loaded.
+    parts: ComfyUI's letters for them. other: the encoder that could be taken where they are not loaded. reads_prompt_words: whether a
+    prompt is these tokens alone.
     """
 
     is_causal = True
 
     def __init__(self, name: str, parts: str, other: str = "auto"):
         self.name, self.parts, self.other = name, parts, other
+        self.reads_prompt_words = other == "auto"
 
     def tokens(self, clip, text: str) -> list[int]:
         names = [f"clip_{part}" for part in self.parts]

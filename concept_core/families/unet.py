@@ -9,9 +9,9 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample
 from torch import Tensor
 
 from ..recording.recipe import Recipe
-from .cross_attention import LayerScores, concept_keys
+from .cross_attention import ConceptScores, PromptWordSums, check_prompt
 from .family import Family, is_network
-from .joint import OVERRIDE, called, other_tokens, split_heads
+from .joint import OVERRIDE, called, other_tokens
 
 Block = tuple[str, int]  # as ComfyUI names it: ("input", 4)
 
@@ -21,6 +21,7 @@ class UNet(Family):
 
     spaces = ("cross-attention",)
     recipe = Recipe()  # all steps, as DAAM
+    hears_prompt_words = True
     config: type  # ComfyUI's, of the family's models
 
     @classmethod
@@ -47,7 +48,11 @@ class UNet(Family):
         return range(self.depth)
 
     def new_stream(self, network, forward, inputs: dict) -> "UNetListener":
-        return UNetListener(network, forward, self.token_grid(inputs["x"]))
+        if not forward.recording.concepts.of_prompt:
+            return UNetListener(network, forward, partial(ConceptScores, forward, self.token_grid(inputs["x"])))
+        if forward.receiver.heard == 0:
+            check_prompt(forward.take(inputs["context"]), forward.on_device.embeddings)
+        return UNetListener(network, forward, partial(PromptWordSums, forward))
 
 
 class SD15(UNet):
@@ -88,14 +93,14 @@ class UNetListener:
     """Listens to the cross-attention of one forward pass.
 
     ComfyUI calls an `attn2_patch` right before a layer's cross-attention, and hands the queries to the attention override or, where
-    another node has replaced the layer's attention, to that node.
+    another node has replaced the layer's attention, to that node. new_block: makes what takes up a block's layers.
     """
 
-    def __init__(self, network, forward, grid: tuple[int, int]):
-        self.forward, self.grid = forward, grid
+    def __init__(self, network, forward, new_block: Callable):
+        self.forward, self.new_block = forward, new_block
         self.transformers = transformers_of(network)
         self.next_layer: dict | None = None
-        self.scores = LayerScores(forward, grid)
+        self.block = new_block()
 
     def hook(self, transformer_options: dict, left_out=()) -> dict:
         """A copy of the options in which every layer reports to the forward pass. Nothing can be left out."""
@@ -118,18 +123,18 @@ class UNetListener:
         layer, self.next_layer = self.next_layer, None
         out = called(overridden, function, q, k, v, heads, *args, **kwargs)
         if layer is not None:
-            self.listen(q, layer)
+            self.listen(q, k, layer)
         return out
 
     def replacement(self, other: Callable, q, k, v, layer: dict):
         """An attn2_replace, given the one that was there."""
         self.next_layer = None
         out = other(q, k, v, layer)
-        self.listen(q, layer)
+        self.listen(q, k, layer)
         return out
 
-    def listen(self, q: Tensor, layer: dict):
-        """q: [B, N, heads · d]. layer: what ComfyUI tells its patches."""
+    def listen(self, q: Tensor, k: Tensor, layer: dict):
+        """q: [B, N, heads · d], k: [B, tokens, heads · d]. layer: what ComfyUI tells its patches."""
         transformer = self.transformers.get(layer["block"])
         if transformer is None or self.forward.is_over:
             return
@@ -137,9 +142,7 @@ class UNetListener:
             size = tuple(layer["activations_shape"][-2:])
             if q.shape[1] != size[0] * size[1]:
                 raise other_tokens(q.shape[1], size[0] * size[1])
-            attention = transformer.transformer_blocks[layer["block_index"]].attn2
-            keys = concept_keys(attention.to_k, self.forward.concepts(q.dtype)[:1], attention.heads)
-            self.scores.add(split_heads(q, attention.heads), keys, size)
+            self.block.add(transformer.transformer_blocks[layer["block_index"]].attn2, q, k, size)
             if layer["block_index"] == len(transformer.transformer_blocks) - 1:
-                self.forward.record(self.scores.mean())
-                self.scores = LayerScores(self.forward, self.grid)
+                self.block.close()
+                self.block = self.new_block()

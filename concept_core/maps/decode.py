@@ -5,7 +5,7 @@ from torch import Tensor
 from ..recording.blocks import parse_blocks
 from ..recording.recipe import Recipe
 from ..recording.recording import Recording, Run
-from ..recording.scores import CROSS_SHARE
+from ..recording.scores import CROSS_SHARE, PROMPT_WORDS
 from ..recording.window import check_window
 from .maps import Maps
 
@@ -31,7 +31,8 @@ def decode(
 
     samples: [B, channels, h, w], the sampler's output. space: "auto" for the first that was recorded. One concept alone has no
     softmax: it would be 1 everywhere. temperature: in output space in units of the family's own. In cross-attention space the softmax is
-    taken in each head at sampling time, and a temperature other than 1 acts on the mean over heads. order: one of ORDERS; "auto" is the
+    taken in each head at sampling time, and a temperature other than 1 acts on the mean over heads. Of prompt words the softmax makes each
+    word's part of their sum. order: one of ORDERS; "auto" is the
     recording's recipe in output space, and else the softmax first. steps: "all", or "auto", the recipe's of those in the window.
     ValueError names what cannot be decoded and the mend.
     """
@@ -49,17 +50,21 @@ def decode(
             f"This picture has no maps: {run.abort_reason}. Sample again with fewer concepts, with spaces "
             'set to "output" in the Apply node, or with a narrower start_percent to end_percent.'
         )
+    if recording.summed and (start_percent, end_percent) != (0, 1):
+        raise ValueError("Maps of prompt words are sums over steps: set start_percent and end_percent in the Apply node, not here.")
     window = run.window(start_percent, end_percent)
     if not window:
         raise ValueError(f"No recorded step lies between {start_percent:g} and {end_percent:g}: {_recorded(run)}")
     recipe = recording.recipe if space == "output" else Recipe()
     softmaxed = softmax and len(recording.concepts.names) > 1
-    mean_first = not softmaxed or (recipe.mean_first if order == "auto" else order == "mean first")
+    mean_first = not softmaxed or space == PROMPT_WORDS or (recipe.mean_first if order == "auto" else order == "mean first")
     per_step = _mean_of_raw if mean_first else _mean_of_softmaxed
     chosen_steps = recording.recipe.steps(window) if steps == "auto" else window
     unit = recipe.temperature
     mean = sum(per_step(step, space, chosen, rows, temperature, unit) for step in chosen_steps) / len(chosen_steps)
-    if softmaxed and mean_first:
+    if softmaxed and space == PROMPT_WORDS:
+        mean = _shares(mean, temperature, 1)
+    elif softmaxed and mean_first:
         mean = (mean / (temperature * (unit or spread(mean)))).softmax(1)
     return Maps(
         values=mean.unflatten(2, run.grid),
@@ -79,10 +84,14 @@ def _mean_of_raw(step, space, blocks, rows, temperature, unit):
 def _mean_of_softmaxed(step, space, blocks, rows, temperature, unit):
     """[B, C, N] of one step."""
     if space == "cross-attention":
-        probabilities = step[CROSS_SHARE][blocks][:, rows]
-        return (probabilities.clamp(min=1e-30).log() / temperature).softmax(2).mean(0)
+        return _shares(step[CROSS_SHARE][blocks][:, rows], temperature, 2).mean(0)
     scores = step[space][blocks][:, rows]
     return (scores / (temperature * (unit or spread(scores)))).softmax(2).mean(0)
+
+
+def _shares(probabilities: Tensor, temperature: float, dim: int) -> Tensor:
+    """Of what is no score but a probability, or a sum of some: at temperature 1 each one's part of their sum."""
+    return (probabilities.clamp(min=1e-30).log() / temperature).softmax(dim)
 
 
 def spread(scores: Tensor) -> Tensor:

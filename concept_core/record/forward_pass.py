@@ -25,7 +25,7 @@ class Step:
 
     index: of the positive conditionings among all. areas: uuid → Area, for those that are active. pieces: uuid → space → scores
     [blocks, B, C, n] of a conditioning's area.
-    vectors: those to keep, if there are any.
+    vectors: those to keep, if there are any. sums: those of prompt words, where they are heard.
     """
 
     receiver: Receiver
@@ -34,6 +34,7 @@ class Step:
     areas: dict[object, Area]
     pieces: dict = field(default_factory=dict)
     vectors: Vectors | None = None
+    sums: list[list[Tensor]] | None = None
 
     def is_whole(self) -> bool:
         """Whether a single conditioning is for the whole picture."""
@@ -52,6 +53,8 @@ class Step:
 
     def close(self, patch: int):
         """Hand over what was heard of it, if all was."""
+        if self.sums is not None and not self.receiver.run.abort_reason:
+            self.receiver.add_up(self.sigma, self.sums)
         scores = self.scores(patch)
         if scores is not None and not self.receiver.run.abort_reason:
             self.receiver.add(self.sigma, scores, self.vectors)
@@ -62,6 +65,7 @@ class OnDevice:
     """Concepts where the model computes: embeddings [T, width], token_weights [C, T] or None where each has one token, positions [T].
 
     sequences: each concept's whole text [L, width], of which its tokens lie in its span (start, stop), where a model refines texts.
+    used_tokens: [T'], the numbers of those tokens that belong to a concept, where others do not.
     """
 
     embeddings: Tensor
@@ -69,6 +73,7 @@ class OnDevice:
     positions: Tensor | None
     sequences: tuple[Tensor, ...]
     spans: tuple[tuple[int, int], ...]
+    used_tokens: Tensor
 
     @classmethod
     def of(cls, concepts: Concepts) -> "OnDevice":
@@ -76,7 +81,8 @@ class OnDevice:
         counts = (concepts.token_weights > 0).sum(1).tolist()
         weights = None if torch.equal(concepts.token_weights, torch.eye(len(concepts.names))) else concepts.token_weights
         spans = tuple((start, start + count) for start, count in zip(concepts.starts, counts))
-        return cls(concepts.embeddings, weights, concepts.positions, concepts.sequences, spans)
+        used_tokens = concepts.token_weights.any(0).nonzero()[:, 0]
+        return cls(concepts.embeddings, weights, concepts.positions, concepts.sequences, spans, used_tokens)
 
     def to(self, device: torch.device) -> "OnDevice":
         return replace(
@@ -85,6 +91,7 @@ class OnDevice:
             token_weights=None if self.token_weights is None else self.token_weights.to(device),
             positions=None if self.positions is None else self.positions.to(device),
             sequences=tuple(sequence.to(device) for sequence in self.sequences),
+            used_tokens=self.used_tokens.to(device),
         )
 
 
@@ -105,6 +112,7 @@ class ForwardPass:
         self.is_over = False
         self.blocks: list[dict[str, Tensor]] = []
         self.kept: list[tuple[Tensor, Tensor]] = []
+        self.sums: list[list[Tensor]] = []
 
     @property
     def token_weights(self) -> Tensor | None:
@@ -126,6 +134,7 @@ class ForwardPass:
         self.is_over = True
         self.blocks.clear()
         self.kept.clear()
+        self.sums.clear()
         self.receiver.run.skip(reason)
 
     @contextmanager
@@ -146,8 +155,11 @@ class ForwardPass:
         """Hand the scores [blocks, B, C, n] of every chunk to the step, if the pass is whole."""
         if self.is_over:
             return
-        if len(self.blocks) != self.recording.depth:
+        if len(self.sums if self.recording.summed else self.blocks) != self.recording.depth:
             self.skip(SKIPPED_BLOCKS)
+            return
+        if self.recording.summed:
+            self.step.sums = self.sums
             return
         for space in self.blocks[0]:
             scores = torch.stack([block[space] for block in self.blocks])

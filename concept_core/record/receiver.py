@@ -7,7 +7,9 @@ from torch import Tensor
 
 from ..recording.half_precision import HALF_PRECISION_FROM, HalfPrecisionStep
 from ..recording.host_copy import HostCopy
+from ..recording.prompt_words import added_up, word_maps
 from ..recording.recording import Run
+from ..recording.scores import PROMPT_WORDS
 from ..recording.vectors import Vectors
 
 MAX_NBYTES = 4 << 30  # of one sampling's scores
@@ -18,13 +20,15 @@ class Receiver:
     """Fills a run while it is sampled.
 
     in_flight: (spaces, copies of the sigma and of each space's scores), oldest first. calls: how many were averaged, by sigma.
-    heard: how many were received.
+    heard: how many were received. sums: of prompt words, blocks of layers [B, heads, T, h, w], and the last sigma that is in them.
     """
 
     run: Run
     in_flight: list[tuple[tuple[str, ...], HostCopy]] = field(default_factory=list)
     calls: dict[float, int] = field(default_factory=dict)
     heard: int = 0
+    sums: list[list[Tensor]] | None = None
+    last_sigma: Tensor | None = None
 
     def add(self, sigma: Tensor, scores: dict[str, Tensor], vectors: Vectors | None = None):
         """Scores [blocks, B, C, N] at one sigma, and the vectors that they come from, if those are kept."""
@@ -35,6 +39,18 @@ class Receiver:
         self.land(wait=False)
         if self.run.nbytes + sum(copies.nbytes for _, copies in self.in_flight) > MAX_NBYTES:
             self.abort(f"the scores of one sampling grew beyond {MAX_NBYTES >> 30} GB")
+
+    def add_up(self, sigma: Tensor, sums: list[list[Tensor]]):
+        """Add those of one call, which stay where the model computes until settle_words."""
+        self.heard += 1
+        self.sums, self.last_sigma = added_up(self.sums, sums), sigma
+
+    def settle_words(self, token_weights: Tensor):
+        """The sampling has ended: its only step is what DAAM makes of the sums. token_weights: [C, T] of the tokens that were heard."""
+        if self.sums is not None and self.last_sigma is not None:
+            maps = word_maps(self.sums, token_weights.to(self.last_sigma.device), self.run.grid)
+            self.run.steps[float(self.last_sigma)] = {PROMPT_WORDS: maps.cpu()}
+            self.sums = None
 
     def land(self, wait: bool):
         """Take up what has come to the host, or wait for all of it."""
@@ -60,4 +76,5 @@ class Receiver:
         if not self.run.abort_reason:
             logging.warning("Concept Attention: %s. The picture goes on without its maps.", reason)
         self.in_flight.clear()
+        self.sums = None
         self.run.drop(reason)

@@ -17,7 +17,7 @@ from ..families.joint import Attend, attend
 from ..families.registry import family_of
 from ..recording.blocks import parse_blocks
 from ..recording.recording import Recording, Run
-from ..recording.scores import ATTENDS_TO
+from ..recording.scores import ATTENDS_TO, PROMPT_WORDS
 from ..recording.vectors import BYTES
 from ..recording.window import check_window
 from .areas import Area
@@ -57,11 +57,17 @@ def record_concepts(
     check_window(start_percent, end_percent)
     family = family_of(model)
     check_fit(concepts, family)
-    if keep_vectors.strip() and "output" not in family.spaces:
-        raise ValueError(f"keep_vectors: {family.name} has no output vectors. Leave it empty.")
+    if keep_vectors.strip() and (concepts.of_prompt or "output" not in family.spaces):
+        what = "words of the prompt have" if concepts.of_prompt else f"{family.name} has"
+        raise ValueError(f"keep_vectors: {what} no output vectors. Leave it empty.")
+    if concepts.of_prompt and not family.hears_prompt_words:
+        raise ValueError(f"Prompt Words cannot be used with {family.name}: name concepts with Encode Concepts, which shows them sharper.")
+    if concepts.of_prompt and preview:
+        raise ValueError("preview: maps of prompt words are there when the sampling has ended. Turn it off.")
     recording = Recording(
         concepts=concepts,
-        spaces=chosen_spaces(spaces, family),
+        spaces=(PROMPT_WORDS,) if concepts.of_prompt else chosen_spaces(spaces, family),
+        summed=concepts.of_prompt,
         depth=family.depth,
         default_blocks=family.default_blocks,
         pixels_per_token=family.pixels_per_token,
@@ -165,6 +171,8 @@ class Recorder:
             self.on_device.clear()
         with spare_the_picture(receiver):
             receiver.settle()
+            if self.recording.summed:
+                receiver.settle_words(self.recording.concepts.token_weights[:, self.on_host.used_tokens])
         run.latents.append(samples.detach().cpu().clone())
         if last_denoised is not None:  # SamplerCustomAdvanced gives this out too
             run.latents.append(patcher.model.process_latent_out(last_denoised.detach().cpu()).clone())
@@ -228,11 +236,14 @@ class Recorder:
         if not areas:
             run.skip("none of the positive conditionings was active in a step: widen their timestep ranges")
         step = Step(sampling.receiver, sigma, index, areas)
-        if self.recording.kept_blocks and step.areas and not step.is_whole():
-            raise ValueError(
-                "keep_vectors is for one positive prompt over the whole picture, and here are several, or one for a part of it. "
-                "Leave keep_vectors of the Apply node empty, or give the sampler one prompt."
-            )
+        for_one = [(bool(self.recording.kept_blocks), "keep_vectors", "leave keep_vectors of the Apply node empty")]
+        for_one += [(self.recording.summed, "Prompt Words", "name concepts with Encode Concepts")]
+        for needs_one, what, mend in for_one:
+            if needs_one and step.areas and not step.is_whole():
+                raise ValueError(
+                    f"{what} is for one positive prompt over the whole picture, and here are several, or one for a part of it. "
+                    f"Give the sampler one prompt, or {mend}."
+                )
         return step
 
     @contextmanager

@@ -123,7 +123,7 @@ class Recording:
 
     attends_to: what the concepts attended to. kept_blocks: those whose output vectors are kept too.
     recipe: how the family's authors make maps. normalises_concepts: whether a concept's vectors are scaled to length 1 before the dot
-    product.
+    product. summed: a run's only step is the sum of all.
     """
 
     concepts: Concepts
@@ -136,6 +136,7 @@ class Recording:
     recipe: Recipe = Recipe()
     attends_to: tuple[str, ...] = ATTENDS_TO
     kept_blocks: tuple[int, ...] = ()
+    summed: bool = False
 
     def keep(self, run: Run):
         self.runs.append(run)

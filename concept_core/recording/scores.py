@@ -5,6 +5,7 @@ from torch.nn.functional import normalize
 
 ATTENDS_TO = ("concepts", "image")
 SPACES = ("output", "cross-attention", "value")
+PROMPT_WORDS = "prompt words"  # of concepts that are words of the prompt itself
 # Beside the mean over heads, cross-attention is kept after a softmax over concepts in each head, as in the paper.
 CROSS_SHARE = "cross-attention, softmax per head"
 

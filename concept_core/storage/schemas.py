@@ -9,10 +9,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeIn
 from torch import Tensor
 
 from ..recording.recipe import Recipe
-from ..recording.scores import ATTENDS_TO, CROSS_SHARE, SPACES
+from ..recording.scores import ATTENDS_TO, CROSS_SHARE, PROMPT_WORDS, SPACES
 from .tensor_files import FLOATS, Stored
 
 MAPS, RECORDING = "concept_attention.maps", "concept_attention.recording"
+STORED_SPACES = (*SPACES, PROMPT_WORDS)
 SCHEDULE = 1001  # points
 TOLERANCE = 1e-3  # of shares; those of a large sampling were kept in 16 bit
 VECTORS = ("concept_vectors", "image_vectors", "vector_sigmas")
@@ -30,7 +31,7 @@ def _distinct(values):
 
 Size = tuple[PositiveInt, PositiveInt]
 Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
-Spaces = Annotated[tuple[Literal[SPACES], ...], AfterValidator(_distinct)]  # type: ignore[valid-type]
+Spaces = Annotated[tuple[Literal[STORED_SPACES], ...], AfterValidator(_distinct)]  # type: ignore[valid-type]
 
 
 class About(BaseModel):
@@ -82,7 +83,7 @@ class AboutMaps(About):
 
 
 class AboutRecording(About):
-    """token_weights and the last four are missing in files of earlier versions."""
+    """token_weights and the last five are missing in files of earlier versions."""
 
     key = RECORDING
     what = "recording: choose a file that Save Concept Recording has written."
@@ -97,6 +98,7 @@ class AboutRecording(About):
     attends_to: tuple[Literal[ATTENDS_TO], ...] = ATTENDS_TO  # type: ignore[valid-type]
     kept_blocks: tuple[NonNegativeInt, ...] = ()
     recipe: Recipe = Recipe()
+    summed: bool = False
 
     @model_validator(mode="after")
     def check_sizes(self):

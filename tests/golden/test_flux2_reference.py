@@ -1,8 +1,5 @@
 """Agreement with the authors' own implementation for Flux.2, through ComfyUI's loader, guider and Flux."""
 
-import json
-from pathlib import Path
-
 import pytest
 import tiny
 import torch
@@ -10,7 +7,7 @@ from concept_attention.concept_core.concepts.concepts import Concepts
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.record.sampler import record_concepts
 from probe import call_at, conditioning
-from safetensors import safe_open
+from reference import reference
 
 SIGMAS = [0.9, 0.5]
 BLOCKS = 4
@@ -18,8 +15,7 @@ BLOCKS = 4
 
 @pytest.fixture(scope="module")
 def golden():
-    with safe_open(Path(__file__).with_name("flux2_reference.safetensors"), framework="pt") as file:
-        return json.loads(file.metadata()["config"]) | {name: file.get_tensor(name) for name in file.keys()}
+    return reference("flux2")
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,5 @@
 """Agreement with the authors' own implementation, through ComfyUI's loader, guider and Flux."""
 
-import json
-from pathlib import Path
-
 import pytest
 import tiny
 import torch
@@ -11,7 +8,7 @@ from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.record.sampler import record_concepts
 from concept_attention.concept_core.recording.half_precision import HalfPrecisionStep
 from probe import call_at, conditioning
-from safetensors import safe_open
+from reference import reference
 
 SIGMAS = [0.9, 0.5]
 GRID = (8, 12)
@@ -19,8 +16,7 @@ GRID = (8, 12)
 
 @pytest.fixture(scope="module")
 def golden():
-    with safe_open(Path(__file__).with_name("flux_reference.safetensors"), framework="pt") as file:
-        return {name: file.get_tensor(name) for name in file.keys()} | json.loads(file.metadata()["config"])
+    return reference("flux")
 
 
 @pytest.fixture(scope="module")

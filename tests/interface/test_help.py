@@ -4,7 +4,7 @@ import node_texts
 import pytest
 from PIL import Image
 
-BARE = {"LoadMaps", "SaveRecording", "LoadRecording"}
+BARE = {"PromptWords", "LoadMaps", "SaveRecording", "LoadRecording"}
 SHOWN = {"Heatmap": "example_workflows/concept_heatmaps_demo.jpg", "DemoPicture": "demo_model/scene.png"}  # of nodes that show nothing
 SOURCES = ["concept_explorer_demo", "concept_segmentation_demo", "concept_encode_image_demo", "concept_heatmaps_demo"]
 WIDEST = 900

@@ -124,7 +124,7 @@ WRONG = [
     ({"about": {"image_size": [1, 1]}}, "do not fit a latent of (4, 6)"),
     ({"about": {"pixels_per_token": 12}}, "do not fit a latent of (4, 6)"),
     ({"about": {"pixels_per_token": 8}}, "grid is (2, 3), where (4, 6) covers the picture"),
-    ({"about": {"spaces": ["output", "query"]}}, "spaces 1 should be 'output', 'cross-attention' or 'value', it is 'query'"),
+    ({"about": {"spaces": ["output", "query"]}}, "'value' or 'prompt words', it is 'query'"),
     ({"about": {"spaces": []}}, "spaces should be at least one"),
     ({"about": {"spaces": ["output", "value"]}}, "scores.cross-attention is not of the spaces ('output', 'value')"),
     ({"about": {"attends_to": ["prompt"]}}, "attends_to 0 should be 'concepts' or 'image'"),

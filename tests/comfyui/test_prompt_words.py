@@ -1,0 +1,140 @@
+"""Words of the prompt as concepts: which tokens they are, and what is recorded of them. Their numbers: tests/golden/."""
+
+from functools import cache
+
+import pytest
+import tiny
+import torch
+from comfy_extras.nodes_model_downscale import PatchModelAddDownscale
+from concept_attention.concept_core.families.encode_prompt_words import encode_prompt_words
+from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.record.encode_image import encode_image
+from concept_attention.concept_core.record.sampler import record_concepts
+from concept_attention.concept_core.storage.files import load_recording, save_recording
+from kinds import made
+
+PROMPT = "a fluffy cat, a (red:1.3) dog and another Cat on grass."
+clip = cache(tiny.clip_l)
+
+
+def tokens_of(words, text=PROMPT):
+    """word → which of the prompt's tokens it is."""
+    encoded = encode_prompt_words(clip(), text, words)
+    return {name: weights.nonzero()[:, 0].tolist() for name, weights in zip(encoded.names, encoded.token_weights)}
+
+
+def prompt(text):
+    return clip().encode_from_tokens_scheduled(clip().tokenize(text))
+
+
+def record(words="cat, dog, grass", text=PROMPT, model=None, **options):
+    return record_concepts(model or made("sd15").model, encode_prompt_words(clip(), text, words), **options)
+
+
+def test_words_are_found_as_people_write_them():
+    assert tokens_of("cat, dog, red, fluffy cat") == {"cat": [3, 10], "dog": [7], "red": [6], "fluffy cat": [2, 3]}
+    assert tokens_of("") == {"fluffy": [2], "cat": [3, 10], "red": [6], "dog": [7], "grass": [12]}
+    assert tokens_of("cat, CAT") == {"cat": [3, 10]}
+    assert tokens_of("zorblax", "a zorblax") == {"zorblax": [2, 3, 4]}
+    encoded = encode_prompt_words(clip(), PROMPT, "cat")
+    assert torch.equal(encoded.embeddings, prompt(PROMPT)[0][0][0]) and encoded.token_weights[0, [3, 10]].tolist() == [0.5, 0.5]
+
+
+def test_words_beyond_the_first_77_tokens():
+    (places,) = tokens_of("dragon", "a very long text " * 25 + "dragon").values()
+    assert len(places) == 1 and 77 < places[0] < 154
+
+
+def test_an_embedding_is_called_by_its_name(tmp_path, monkeypatch):
+    torch.save({"emb_params": torch.randn(2, 64)}, tmp_path / "thing.pt")
+    monkeypatch.setattr(clip().tokenizer.clip_l, "embedding_directory", [str(tmp_path)])
+    monkeypatch.setattr(clip().tokenizer.clip_l, "embedding_size", 64)
+    text = "a photo of embedding:thing, on grass"
+    (places,) = tokens_of("embedding:thing", text).values()
+    assert len(places) == 2 and "embedding:thing" in tokens_of("", text)
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "message"),
+    [
+        ("horse", PROMPT, 'words: "horse" is not in the prompt. Its words are: fluffy, cat, red, dog, grass'),
+        ("do", PROMPT, '"do" is not in the prompt'),
+        ("cat dog", PROMPT, '"cat dog" is not in the prompt'),
+        ("", "of the and", "no word in it that names something"),
+    ],
+)
+def test_a_word_that_is_not_there(words, text, message):
+    with pytest.raises(ValueError, match=message):
+        encode_prompt_words(clip(), text, words)
+
+
+def test_the_clip_of_another_family():
+    with pytest.raises(ValueError, match="Prompt Words reads prompts of Stable Diffusion and SDXL"):
+        encode_prompt_words(tiny.sd3_clip(), PROMPT, "cat")
+
+
+@pytest.mark.parametrize("options", [{}, {"cfg": 4.0, "batch": 2, "size": (7, 9), "sampler": "heun"}], ids=str)
+def test_the_picture_is_the_same_and_each_has_its_own_maps(options):
+    kind = made("sd15")
+    patched, recording = record()
+    samples = kind.sample(patched, positive=prompt(PROMPT), **options)
+    assert torch.equal(samples, kind.sample(positive=prompt(PROMPT), **options))
+    raw, shares = decode(recording, samples, softmax=False), decode(recording, samples)
+    torch.testing.assert_close(shares.values, raw.values / raw.values.sum(1, keepdim=True))
+    assert raw.values.shape[:2] == (len(samples), 3) and shares.softmaxed and not raw.softmaxed
+    noise = torch.randn(2, 4, 8, 12, generator=torch.Generator().manual_seed(1))
+    both = decode(recording, kind.sample(patched, positive=prompt(PROMPT), noise=noise, batch=2, cfg=2.0), softmax=False).values
+    alone = decode(recording, kind.sample(patched, positive=prompt(PROMPT), noise=noise[1:], cfg=2.0), softmax=False).values
+    torch.testing.assert_close(both[1:], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_a_longer_negative_prompt_changes_nothing():
+    """ComfyUI repeats the shorter one."""
+    kind = made("sd15")
+    maps = []
+    for negative in ("bad", "bad " * 100):
+        patched, recording = record()
+        samples = kind.sample(patched, positive=prompt(PROMPT), negative=prompt(negative), cfg=1.5, steps=1)
+        maps.append(decode(recording, samples, softmax=False).values)
+    torch.testing.assert_close(maps[0], maps[1], atol=1e-5, rtol=1e-4)
+
+
+def test_it_is_saved_and_decoded_again(tmp_path):
+    patched, recording = record()
+    samples = made("sd15").sample(patched, positive=prompt(PROMPT))
+    save_recording(recording, samples, tmp_path / "r.safetensors")
+    loaded, again = load_recording(tmp_path / "r.safetensors")
+    assert loaded.summed and torch.equal(decode(loaded, again).values, decode(recording, samples).values)
+
+
+def test_any_picture():
+    picture = torch.randn(2, 4, 8, 12, generator=torch.Generator().manual_seed(5))
+    recording = encode_image(made("sd15").model, encode_prompt_words(clip(), PROMPT, "cat, dog"), prompt(PROMPT), picture, samples=2)
+    maps = decode(recording, picture, softmax=False).values
+    assert maps.shape == (2, 2, 8, 12) and (maps[0] - maps[1]).abs().max() > 1e-3
+
+
+def test_what_cannot_be_read_word_by_word():
+    kind = made("sd15")
+    patched, recording = record()
+    with pytest.raises(ValueError, match="positive prompt is not the text that Prompt Words was given"):
+        kind.sample(patched, positive=prompt("a dog"))
+    halves = [[prompt(PROMPT)[0][0], {"area": (4, 12, top, 0), "strength": 1.0}] for top in (0, 4)]
+    with pytest.raises(ValueError, match="Prompt Words is for one positive prompt over the whole picture.*Encode Concepts"):
+        kind.sample(patched, positive=halves)
+    samples = kind.sample(patched, positive=prompt(PROMPT))
+    with pytest.raises(ValueError, match="sums over steps: set start_percent and end_percent in the Apply node"):
+        decode(recording, samples, start_percent=0.5)
+    with pytest.raises(ValueError, match="keep_vectors: words of the prompt have no output vectors"):
+        record(keep_vectors="all")
+    with pytest.raises(ValueError, match="preview: maps of prompt words are there when the sampling has ended"):
+        record(preview=lambda *args: None)
+    shrunk = PatchModelAddDownscale.execute(kind.model, 3, 2.0, 0.0, 0.5, True, "bicubic", "bicubic").args[0]
+    with pytest.raises(ValueError, match="Deep Shrink changes the size"):
+        kind.sample(record(model=shrunk)[0], positive=prompt(PROMPT), size=(16, 16))
+
+
+def test_a_family_that_has_its_own_stream_is_refused():
+    concepts = encode_prompt_words(clip(), PROMPT, "cat")
+    with pytest.raises(ValueError, match="encoded by clip-l"):
+        record_concepts(made("flux").model, concepts)
