@@ -11,6 +11,8 @@ from concept_attention.concept_core.recording.recipe import UNPUBLISHED
 from evaluate import Demo, at_picture_size, concepts_of, judge
 from scenes import HELD_OUT, SHAPES, draw_scene
 
+pytestmark = pytest.mark.long  # asks nothing of ComfyUI that changes with its version
+
 
 @pytest.fixture(scope="module", params=["flux", "sd3"])
 def recorded(request):

@@ -16,6 +16,8 @@ from evaluate import HELD_OUT, SIZES, Demo
 from evaluate_masks import area_under_roc, iou, judge_alone, judge_masks, show
 from scenes import GROUNDS, coverage_by_colour, draw_scene
 
+pytestmark = pytest.mark.long  # asks nothing of ComfyUI that changes with its version
+
 SEEDS = [HELD_OUT + 300 + i for i in range(14)]
 
 
@@ -33,7 +35,6 @@ def shown(demo):
     return [(scene, *show(demo, scene)) for scene in scenes]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("method", METHODS)
 def test_masks_that_follow_edges_lie_on_the_things_of_every_ground(shown, method):
     smooth, followed = defaultdict(list), defaultdict(list)

@@ -1,7 +1,5 @@
 """What users count on while a model samples: the same picture, its own run, nothing left behind."""
 
-from dataclasses import replace
-
 import comfy.model_management
 import comfy.sample
 import comfy.samplers
@@ -9,9 +7,7 @@ import pytest
 import tiny
 import torch
 from comfy_extras import nodes_custom_sampler as custom
-from concept_attention.concept_core.families import flux, sd3
 from concept_attention.concept_core.maps.decode import decode
-from concept_attention.concept_core.record import receiver
 from concept_attention.concept_core.recording.recording import MAX_OLDER
 
 SAMPLERS, SCHEDULERS = comfy.samplers.SAMPLER_NAMES, comfy.samplers.SCHEDULER_NAMES
@@ -21,9 +17,10 @@ def assert_same_maps(maps, others):
     torch.testing.assert_close(maps, others, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("cfg", [1.0, 4.5])
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_every_sampler_paints_the_same_picture(kind, sampler, cfg):
+def test_every_sampler_paints_the_same_picture(kind, sampler):
+    """Each with CFG on one of the two models and without on the other."""
+    cfg = (1.0, 4.5)[(SAMPLERS.index(sampler) + (kind.name == "sd3")) % 2]
     options = dict(sampler=sampler, cfg=cfg, steps=3, batch=2, size=(7, 10))
     patched, recording = kind.record()
     samples = kind.sample(patched, **options)
@@ -40,12 +37,12 @@ def test_every_scheduler_paints_the_same_picture(kind, scheduler):
     assert torch.isfinite(decode(recording, samples, "value").values).all()
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m"])
-@pytest.mark.parametrize("cfg", [1.0, 4.5])
-@pytest.mark.parametrize("batch", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("batch", [1, 2, 3, 5])
 @pytest.mark.parametrize(("size", "grid"), [((8, 12), (4, 6)), ((12, 8), (6, 4)), ((7, 9), (4, 5)), ((1, 2), (1, 1))])
-def test_each_picture_of_a_batch_has_the_maps_that_it_has_alone(kind, sampler, cfg, batch, size, grid):
+def test_each_picture_of_a_batch_has_the_maps_that_it_has_alone(kind, batch, size, grid):
+    """Samplers and CFG by turns, so that each meets every batch and every size."""
+    turn = [1, 2, 3, 5].index(batch) + size[0]
+    sampler, cfg = ("euler", "heun", "dpmpp_2m")[turn % 3], (1.0, 4.5)[turn % 2]
     patched, recording = kind.record()
     options = dict(size=size, cfg=cfg, sampler=sampler, steps=2)
     samples = kind.sample(patched, batch=batch, **options)
@@ -225,103 +222,6 @@ def test_batches_with_noise_numbers(kind):
     assert_same_maps(of_part[1], maps[0])
 
 
-def state_of(model):
-    return repr(model.model_options), {name: value.clone() for name, value in model.model.state_dict().items()}
-
-
-def assert_same_state(before, after):
-    assert before[0] == after[0]
-    assert before[1].keys() == after[1].keys() and all(torch.equal(before[1][name], after[1][name]) for name in before[1])
-
-
-@pytest.mark.parametrize("fault", [comfy.model_management.InterruptProcessingException, RuntimeError])
-def test_a_fault_in_mid_sampling_leaves_nothing_behind(kind, fault):
-    before = state_of(kind.model)
-    patched, recording = kind.record()
-
-    def stop(step, x0, x, total):
-        if step == 1:
-            raise fault
-
-    with pytest.raises(fault):
-        kind.sample(patched, callback=stop)
-    assert recording.runs == []
-    assert_same_state(before, state_of(kind.model))
-    samples = kind.sample(patched)
-    assert torch.equal(samples, kind.sample())
-    assert len(recording.runs) == 1 and len(recording.runs[0].steps) == 4
-
-
-@pytest.mark.parametrize("fault", [comfy.model_management.InterruptProcessingException, ZeroDivisionError, torch.cuda.OutOfMemoryError])
-def test_a_fault_inside_a_block_leaves_nothing_behind(kind, fault):
-    broken = kind.model.clone()
-    calls = []
-
-    def fail(args, extra):
-        calls.append(1)
-        if len(calls) == 2:
-            raise fault("in the second step")
-        return extra["original_block"](args)
-
-    broken.set_model_patch_replace(fail, "dit", "double_block", 1)
-    patched, recording = kind.record(broken)
-    with pytest.raises(fault):
-        kind.sample(patched)
-    assert recording.runs == []
-    assert torch.equal(kind.sample(patched), kind.sample()) and len(recording.runs) == 1
-
-
-OUT_OF_MEMORY = [
-    torch.cuda.OutOfMemoryError("CUDA"),
-    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 byte"),
-    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 byte"),
-    MemoryError(),
-]
-
-
-@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=repr)
-@pytest.mark.parametrize("place", ["enter", "leave", "begin"])
-def test_the_picture_goes_on_where_the_concept_stream_runs_out_of_memory(kind, monkeypatch, caplog, error, place):
-    stream = {"flux": flux.Flux1Stream, "sd3": sd3.SD3Stream}[kind.name]
-    entered, begin, calls = stream.enter, stream.begin, []
-
-    def failing(function):
-        def fail(*args):
-            calls.append(1)
-            if len(calls) == 3:
-                raise error
-            return function(*args)
-
-        return fail
-
-    def enter(*args):
-        one = entered(*args)
-        return replace(one, leave=failing(one.leave))
-
-    monkeypatch.setattr(
-        stream, "begin" if place == "begin" else "enter", {"begin": failing(begin), "enter": failing(entered), "leave": enter}[place]
-    )
-    patched, recording = kind.record()
-    samples = kind.sample(patched)
-    assert torch.equal(samples, kind.sample())
-    assert caplog.text.count("memory ran out while recording") == 1
-    with pytest.raises(ValueError, match="no maps: memory ran out while recording. Sample again with fewer concepts"):
-        decode(recording, samples)
-    monkeypatch.undo()
-    samples = kind.sample(patched, seed=1)
-    assert len(recording.run_of(samples)[0].steps) == 4
-
-
-def test_scores_that_grow_too_large_are_given_up_in_time(kind, monkeypatch, caplog):
-    monkeypatch.setattr(receiver, "MAX_NBYTES", 3000)
-    patched, recording = kind.record()
-    samples = kind.sample(patched, steps=8)
-    assert torch.equal(samples, kind.sample(steps=8)) and recording.runs[0].nbytes < 3000 + samples.nbytes * 2
-    assert caplog.text.count("grew beyond") == 1
-    with pytest.raises(ValueError, match="no maps: the scores of one sampling grew beyond"):
-        decode(recording, samples)
-
-
 def test_a_picture_that_overflowed_is_called_so(kind):
     patched, recording = kind.record()
     samples = kind.sample(patched)
@@ -360,13 +260,3 @@ def test_weights_are_used_for_the_picture_first(kind):
     by_token = {name: lengths for name, lengths in seen.items() if lengths[0] in (4, prompt_tokens)}
     assert any(4 in lengths for lengths in by_token.values())
     assert all(lengths[0] == prompt_tokens for lengths in by_token.values())
-
-
-def test_an_error_in_the_concept_stream_that_is_no_lack_of_memory_is_not_hidden(kind):
-    def fail(*args):
-        raise RuntimeError("shapes do not match")
-
-    patched, recording = kind.record(attend=fail)
-    with pytest.raises(RuntimeError, match="shapes do not match"):
-        kind.sample(patched)
-    assert recording.runs == []

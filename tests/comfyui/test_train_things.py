@@ -13,6 +13,8 @@ from comfy_server import ROOT
 from drawn_things import disc
 from things import draw_scene
 
+pytestmark = pytest.mark.long  # asks nothing of ComfyUI that changes with its version
+
 
 @pytest.fixture
 def model():

@@ -10,6 +10,8 @@ from concept_attention.concept_core.concepts.concepts import Concepts
 from concept_attention.concept_core.record.sampler import record_concepts
 from probe import call_at, conditioning
 
+pytestmark = pytest.mark.long  # asks nothing of ComfyUI that changes with its version
+
 FAMILIES = {
     "flux": (differentiable_flux, lambda: tiny.flux(depth=4, single=2), "t5", slice(-differentiable_flux.SCORED_BLOCKS, None)),
     "sd3": (differentiable_sd3, lambda: tiny.sd3(depth=4), "clip", slice(None)),

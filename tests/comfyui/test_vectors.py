@@ -15,6 +15,8 @@ from concept_attention.concept_core.storage.files import load_recording, save_re
 from recipes import in_python
 from safetensors import safe_open
 
+pytestmark = pytest.mark.long  # asks nothing of ComfyUI that changes with its version
+
 BOTH = {"flux": 3, "sd3": 2}  # blocks of the tiny models that have a concept output
 
 

@@ -1,11 +1,11 @@
-"""A server that is used all day: 200 queues, each a sampling of its own."""
+"""A server that is used all day: 100 queues, each a sampling of its own."""
 
 import copy
 
 import psutil
 import pytest
 
-QUEUES, SETTLED = 200, 60
+QUEUES, SETTLED = 100, 50
 
 
 @pytest.mark.long
