@@ -40,7 +40,9 @@ class Kind:
         self.prompts = [self._prompt(generator) for _ in range(3)]
         embeddings = torch.randn(4, self.width, generator=generator)
         sequences = tuple(torch.cat([torch.randn(3, self.width, generator=generator), own]) for own in embeddings.split([1, 2, 1]))
-        self.concepts = Concepts(("a", "b", "c"), 3, self.encoder, embeddings, SHARE, POSITIONS, sequences, (3, 3, 3))
+        ids = tuple(torch.randint(32128, (length + 1,), generator=generator) for length in (1, 2, 1)) if self.name == "anima" else ()
+        starts = (0, 0, 0) if ids else (3, 3, 3)
+        self.concepts = Concepts(("a", "b", "c"), 3, self.encoder, embeddings, SHARE, POSITIONS, sequences, starts, ids)
 
     def _prompt(self, generator):
         context = torch.randn(1, self.length, self.width, generator=generator)
@@ -86,6 +88,8 @@ KINDS = {
     "lumina2": dict(load=tiny.lumina2, encoder="gemma2", has_replacements=False),
     "krea2": dict(load=tiny.krea2, encoder="qwen3-vl of Krea 2", frames=1, width=960, has_references=True, has_replacements=False),
     "hunyuan-image": dict(load=tiny.hunyuan_image, encoder="qwen2.5-vl of HunyuanImage", channels=64, width=3584, pixel=1),
+    "cosmos": dict(load=tiny.cosmos, encoder="t5", frames=1, has_replacements=False, has_vectors=False),
+    "anima": dict(load=tiny.anima, encoder="qwen3 of Anima", frames=1, has_replacements=False, has_vectors=False),
     "sd15": dict(load=tiny.sd15, encoder="clip-l", **OF_UNETS),
     "sd2": dict(load=tiny.sd2, encoder="clip-h", **OF_UNETS),
     "sdxl": dict(load=tiny.sdxl, encoder="clip-l and clip-g", pooled=32, **OF_UNETS),

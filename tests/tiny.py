@@ -160,6 +160,26 @@ def unet(kind, seed=0, *, num_heads, num_head_channels, **shape):
     return _made(Tiny({**UNET, **shape}), weights_recipe.fill_unet, seed)
 
 
+DIT = dict(
+    max_img_h=240, max_img_w=240, max_frames=128, in_channels=16, out_channels=16, patch_spatial=2, patch_temporal=1, model_channels=128,
+    num_blocks=3, num_heads=2, concat_padding_mask=True, crossattn_emb_channels=64, pos_emb_cls="rope3d", use_adaln_lora=True,
+    adaln_lora_dim=32, rope_enable_fps_modulation=False,
+)  # fmt: skip
+
+
+def cosmos():
+    return _undetected("CosmosT2IPredict2", image_model="cosmos_predict2", **DIT)
+
+
+def anima():
+    """A MODEL of Anima with a small adapter: the class's own has 136 million weights."""
+    adapter = of_comfyui("comfy.ldm.anima.model").LLMAdapter
+    small = dict(source_dim=64, target_dim=64, model_dim=64, num_layers=2, num_heads=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("comfy.ldm.anima.model.LLMAdapter", lambda **options: adapter(**small, **options))
+        return _undetected("Anima", image_model="anima", **DIT)
+
+
 def aura_flow():
     """A MODEL of a family that is not supported."""
     return _undetected("AuraFlow", cond_seq_dim=64, dim=128, n_layers=3, n_double_layers=2, n_heads=1, global_conddim=128, max_seq=64)
@@ -261,6 +281,7 @@ def language_model_clip(name):
         "mistral": ("mistral3_24b", 31, "flux", "Flux2Tokenizer", {}),
         "z-image": ("qwen3_4b", 4, "z_image", "ZImageTokenizer", {}),
         "krea2": ("qwen3vl_4b", 36, "krea2", "Krea2Tokenizer", {}),  # of twelve layers
+        "anima": ("qwen3_06b", 4, "anima", "AnimaTokenizer", {}),
         "lumina2": ("gemma2_2b", 4, "lumina2", "LuminaTokenizer", {"model_type": "gemma2_2b"}),
         "qwen-image": ("qwen25_7b", 4, "qwen_image", "QwenImageTokenizer", {}),
         "ovis": ("qwen3_2b", 4, "ovis", "OvisTokenizer", {}),

@@ -17,6 +17,7 @@ class Concepts:
     positions: [T] int, which token of the prompt each would be if its concept alone were the prompt; None where no model asks.
     sequences: for models that refine a text before their blocks, each concept's whole text [L, width], of which its tokens are
     those from `starts` on.
+    refiner_ids: for Anima, whose adapter asks by T5's numbers of a text's tokens: those of each concept [tokens with the end].
     of_prompt: the concepts are words of a prompt, whose tokens are T; those that belong to no word have weight 0.
     """
 
@@ -28,4 +29,5 @@ class Concepts:
     positions: Tensor | None = None
     sequences: tuple[Tensor, ...] = ()
     starts: tuple[int, ...] = ()
+    refiner_ids: tuple[Tensor, ...] = ()
     of_prompt: bool = False

@@ -4,31 +4,28 @@ No text token runs through such a model, so there is no concept stream: a layer'
 concepts, or against the prompt's own. The layer's attention goes on as it would have.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from ..recording.grid import resized
 from ..recording.prompt_words import probabilities
 from ..recording.scores import cross_scores
-from .joint import split_heads
 
 
 class ConceptScores:
-    """One block, which may have several layers: the mean of their scores, each brought to the picture's grid.
-
-    A layer's own projection makes keys of the concepts' embeddings.
-    """
+    """One block, which may have several layers: the mean of their scores, each brought to the picture's grid."""
 
     def __init__(self, forward, grid: tuple[int, int]):
         self.forward, self.grid = forward, grid
         self.layers: list[dict[str, Tensor]] = []
 
-    def add(self, attention, q: Tensor, k: Tensor, size: tuple[int, int]):
-        """attention: the layer's, with its `to_k` and `heads`. q [B, N, heads · d], k [B, tokens, heads · d]: what it attends with.
-        size: rows and columns of its N queries."""
-        keys = split_heads(attention.to_k(self.forward.concepts(q.dtype)[:1]), attention.heads)
-        keys = keys / keys.shape[-1] ** 0.5  # as the layer's own attention has them
-        scores = cross_scores(self.forward.token_weights, keys, split_heads(self.forward.take(q), attention.heads))
+    def add(self, q: Tensor, k: Tensor, concept_keys: Callable[[], Tensor], size: tuple[int, int]):
+        """q [B, heads, N, d], k [B, heads, tokens, d]: what a layer attends with. concept_keys: what it makes of the concepts' embeddings
+        [1, heads, T, d]. size: rows and columns of its N queries."""
+        keys = concept_keys() / q.shape[-1] ** 0.5  # as the layer's own attention has them
+        scores = cross_scores(self.forward.token_weights, keys, self.forward.take(q))
         self.layers.append({space: resized(each, size, self.grid) for space, each in scores.items()})
 
     def close(self):
@@ -43,11 +40,10 @@ class PromptWordSums:
         self.forward = forward
         self.layers: list[Tensor] = []
 
-    def add(self, attention, q: Tensor, k: Tensor, size: tuple[int, int]):
+    def add(self, q: Tensor, k: Tensor, concept_keys: Callable[[], Tensor], size: tuple[int, int]):
         """As ConceptScores."""
-        q, k = (split_heads(self.forward.take(x), attention.heads) for x in (q, k))
-        concepts = self.forward.on_device
-        self.layers.append(probabilities(q, k, concepts.used_tokens, len(concepts.embeddings)).unflatten(3, size))
+        concepts, take = self.forward.on_device, self.forward.take
+        self.layers.append(probabilities(take(q), take(k), concepts.used_tokens, len(concepts.embeddings)).unflatten(3, size))
 
     def close(self):
         self.forward.sums.append(self.layers)

@@ -56,6 +56,7 @@ def encode_concepts(
         positions=torch.cat([one.position + torch.arange(len(one.embeddings)) for one in encoded]),
         sequences=tuple(one.sequence for one in encoded if one.sequence is not None),
         starts=tuple(one.start for one in encoded),
+        refiner_ids=tuple(one.refiner_ids for one in encoded if one.refiner_ids is not None),
     )
 
 

@@ -103,7 +103,8 @@ class Family:
         """A wrapper: the model's own call, with the concept stream beside it where `listening` finds something to record."""
 
         def forward(executor, *args, **kwargs):
-            call = inspect.signature(executor.original).bind(*args, **kwargs)
+            signature = inspect.signature(executor.original)
+            call = signature.bind(*args, **kwargs)
             call.apply_defaults()
             inputs = {**call.arguments, **call.arguments.get("kwargs", {})}
 
@@ -113,8 +114,11 @@ class Family:
                 return self.new_stream(getattr(network, "_orig_mod", network), forward_pass, inputs)
 
             with listening(inputs["x"], inputs["transformer_options"], new_stream) as options:
-                call.arguments["transformer_options"] = options
-                return executor(*call.args, **call.kwargs)
+                by_position = list(signature.parameters)[: len(args)]
+                if "transformer_options" in by_position:  # others' wrappers find it where they did
+                    place = by_position.index("transformer_options")
+                    return executor(*args[:place], options, *args[place + 1 :], **kwargs)
+                return executor(*args, **{**kwargs, "transformer_options": options})
 
         return forward
 

@@ -1,6 +1,7 @@
 """The model families there are. A new one is a file here and a line in FAMILIES."""
 
 from .chroma import Chroma
+from .cosmos import Anima, CosmosPredict2
 from .family import Family
 from .flux import Flux1
 from .flux2 import Flux2
@@ -28,6 +29,8 @@ FAMILIES: list[type[Family]] = [
     SD15,
     SD2,
     SDXL,
+    Anima,
+    CosmosPredict2,
 ]
 
 BY_KEY = {family.key: family for family in FAMILIES}

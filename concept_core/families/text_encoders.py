@@ -6,6 +6,7 @@ The text is taken literally: no weights, no embeddings by name.
 from dataclasses import dataclass
 from itertools import takewhile
 
+import torch
 from torch import Tensor
 
 MOST_TOKENS = 128  # a concept is a few words: more is a prompt in the wrong place
@@ -16,12 +17,13 @@ IM_END = 151645  # of Qwen's tokenizers
 @dataclass(frozen=True)
 class Encoded:
     """A concept's own tokens [tokens, width]; which token of the prompt the first would be if the concept alone were the prompt; and the
-    whole text [L, width] as the model gets it, of which they begin at `start`."""
+    whole text [L, width] as the model gets it, of which they begin at `start`. refiner_ids: as Concepts has them."""
 
     embeddings: Tensor
     position: int = 0
     sequence: Tensor | None = None
     start: int = 0
+    refiner_ids: Tensor | None = None
 
 
 class TextEncoder:
@@ -50,11 +52,7 @@ class T5Encoder(TextEncoder):
         _check_loaded(clip, ["t5xxl"], "T5-XXL", "clip")
         tokenizer = next(getattr(clip.tokenizer, part) for part in ("t5xxl", "clip_t5xxl") if hasattr(clip.tokenizer, part)).tokenizer
         tokens = tokenizer(text)["input_ids"][:-1]
-        if tokenizer.unk_token_id in tokens:
-            raise ValueError(
-                f"T5 does not know all letters of the concept {text!r} and would take it for any other such word: write it in English."
-            )
-        _check_length(text, tokens, MOST_TOKENS)
+        _check_known(text, tokens, tokenizer)
         return tokens
 
     def encode(self, clip, text: str) -> Encoded:
@@ -153,6 +151,25 @@ def _last(ids, token) -> int:
     return len(ids) - 1 - ids[::-1].index(token)
 
 
+class AnimaEncoder(TextEncoder):
+    """Qwen3 reads the text; the model's own adapter makes embeddings of T5's tokens from that."""
+
+    name = "qwen3 of Anima"
+    is_causal = False
+
+    def tokens(self, clip, text: str) -> list[int]:
+        """T5's."""
+        tokenizer = clip.tokenizer.t5xxl.tokenizer
+        tokens = tokenizer(text)["input_ids"][:-1]
+        _check_known(text, tokens, tokenizer)
+        return tokens
+
+    def encode(self, clip, text: str) -> Encoded:
+        encoded = clip.encode_from_tokens(clip.tokenize(text, disable_weights=True), return_dict=True)
+        read, ids = encoded["cond"][0].float().cpu(), encoded["t5xxl_ids"]
+        return Encoded(torch.zeros(len(ids) - 1, read.shape[1]), sequence=read, refiner_ids=ids)
+
+
 T5, CLIP = T5Encoder(), CLIPEncoder("clip", "lg", other="t5")
 # By the class of the tokenizer, whose template tells more than what it is made of; the first is the default.
 BY_TOKENIZER: dict[str, tuple[TextEncoder, ...]] = {
@@ -169,6 +186,8 @@ BY_TOKENIZER: dict[str, tuple[TextEncoder, ...]] = {
     "LongCatImageTokenizer": (LanguageModel("qwen2.5-vl of LongCat", cuts_end=True),),
     "ZImageTokenizer": (LanguageModel("qwen3 of Z-Image"),),
     "LuminaTokenizer": (LanguageModel("gemma2", reads_weights=True),),
+    "CosmosT5Tokenizer": (T5,),
+    "AnimaTokenizer": (AnimaEncoder(),),
     "Krea2Tokenizer": (LanguageModel("qwen3-vl of Krea 2"),),
     "HunyuanImageTokenizer": (LanguageModel("qwen2.5-vl of HunyuanImage"),),
 }
@@ -184,6 +203,14 @@ def encoders_of(clip) -> tuple[TextEncoder, ...]:
 def _check_loaded(clip, parts, name, other):
     if all(getattr(clip.cond_stage_model, part, None) is None for part in parts):
         raise ValueError(f"This CLIP was loaded without {name}: load it with {name}, or set encoder to {other}.")
+
+
+def _check_known(text, tokens, tokenizer):
+    if tokenizer.unk_token_id in tokens:
+        raise ValueError(
+            f"T5 does not know all letters of the concept {text!r} and would take it for any other such word: write it in English."
+        )
+    _check_length(text, tokens, MOST_TOKENS)
 
 
 def _check_length(text, tokens, room):

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..recording.recipe import Recipe
 from .cross_attention import ConceptScores, PromptWordSums, check_prompt
 from .family import Family, is_network
-from .joint import OVERRIDE, called, other_tokens
+from .joint import OVERRIDE, called, other_tokens, split_heads
 
 Block = tuple[str, int]  # as ComfyUI names it: ("input", 4)
 
@@ -142,7 +142,12 @@ class UNetListener:
             size = tuple(layer["activations_shape"][-2:])
             if q.shape[1] != size[0] * size[1]:
                 raise other_tokens(q.shape[1], size[0] * size[1])
-            self.block.add(transformer.transformer_blocks[layer["block_index"]].attn2, q, k, size)
+            attention = transformer.transformer_blocks[layer["block_index"]].attn2
+
+            def concept_keys():
+                return split_heads(attention.to_k(self.forward.concepts(q.dtype)[:1]), attention.heads)
+
+            self.block.add(split_heads(q, attention.heads), split_heads(k, attention.heads), concept_keys, size)
             if layer["block_index"] == len(transformer.transformer_blocks) - 1:
                 self.block.close()
                 self.block = self.new_block()

@@ -74,6 +74,7 @@ class OnDevice:
     sequences: tuple[Tensor, ...]
     spans: tuple[tuple[int, int], ...]
     used_tokens: Tensor
+    refiner_ids: tuple[Tensor, ...] = ()
 
     @classmethod
     def of(cls, concepts: Concepts) -> "OnDevice":
@@ -82,7 +83,7 @@ class OnDevice:
         weights = None if torch.equal(concepts.token_weights, torch.eye(len(concepts.names))) else concepts.token_weights
         spans = tuple((start, start + count) for start, count in zip(concepts.starts, counts))
         used_tokens = concepts.token_weights.any(0).nonzero()[:, 0]
-        return cls(concepts.embeddings, weights, concepts.positions, concepts.sequences, spans, used_tokens)
+        return cls(concepts.embeddings, weights, concepts.positions, concepts.sequences, spans, used_tokens, concepts.refiner_ids)
 
     def to(self, device: torch.device) -> "OnDevice":
         return replace(
@@ -92,6 +93,7 @@ class OnDevice:
             positions=None if self.positions is None else self.positions.to(device),
             sequences=tuple(sequence.to(device) for sequence in self.sequences),
             used_tokens=self.used_tokens.to(device),
+            refiner_ids=tuple(ids.to(device) for ids in self.refiner_ids),
         )
 
 

@@ -17,7 +17,7 @@ from restated_unet import restated as restated_unet
 
 SIGMAS = [0.7, 0.2]
 WITHIN = {"krea2": 1e-4}  # its norms compute in float32 even in a float64 network
-FAMILIES = [name for name in KINDS if name not in ("flux", "sd3", "chroma-radiance")]
+FAMILIES = [name for name in KINDS if name not in ("flux", "sd3", "chroma-radiance", "cosmos", "anima")]
 OLDER = "timestep_zero_index" not in inspect.signature(Flux.forward_orig).parameters  # and numbers LongCat's references otherwise
 NOT_IN_OLDER = pytest.mark.skipif(OLDER, reason="this ComfyUI does something else here")
 WITH_REFERENCES = [

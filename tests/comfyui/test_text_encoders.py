@@ -87,6 +87,18 @@ def test_the_last_token_stands_for_a_concept(clip):
     assert torch.equal(encode_concepts(clip, "red sports car, dog", tokens="last token").embeddings, concepts.embeddings)
 
 
+@pytest.mark.parametrize("text", ["dog", "red sports car", "(dog:1.2)"])
+def test_animas_tokens_are_those_of_t5_and_its_reading_is_qwens(text):
+    clip = clip_of("anima")
+    (encoder,) = encoders_of(clip)
+    encoded, tokens = encoder.encode(clip, text), encoder.tokens(clip, text)
+    assert clip.tokenizer.t5xxl.tokenizer.decode(tokens) == text and encoded.refiner_ids.tolist() == [*tokens, 1]
+    assert len(encoded.embeddings) == len(tokens) and encoded.start == 0
+    assert torch.equal(encoded.sequence, clip.encode_from_tokens(clip.tokenize(text, disable_weights=True))[0].float())
+    with pytest.raises(ValueError, match="T5 does not know all letters"):
+        encode_concepts(clip, "龙")
+
+
 MODELS = {  # whose text is as wide as the small encoders give it
     "klein": lambda: tiny.flux2(context=192),
     "mistral": lambda: tiny.flux2(context=192, guidance=True),
@@ -94,6 +106,7 @@ MODELS = {  # whose text is as wide as the small encoders give it
     "ovis": tiny.ovis,
     "z-image": tiny.z_image,
     "lumina2": tiny.lumina2,
+    "anima": tiny.anima,
 }
 
 
@@ -103,7 +116,7 @@ def test_from_words_to_masks(name):
     clip, model = clip_of(name), MODELS[name]()
     patched, recording = record_concepts(model, encode_concepts(clip, "dog, red car, sky", "grass"))
     positive, negative = (clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in ("a dog beside a red car", ""))
-    empty = torch.zeros(2, model.model.latent_format.latent_channels, *([1] if name == "qwen-image" else []), 8, 12)
+    empty = torch.zeros(2, model.model.latent_format.latent_channels, *([1] if name in ("qwen-image", "anima") else []), 8, 12)
     noise = comfy.sample.prepare_noise(empty, 1)
     sampled = [
         comfy.sample.sample(one, noise, 4, 3.0, "euler", "simple", positive, negative, empty, disable_pbar=True, seed=1)
