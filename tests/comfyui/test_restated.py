@@ -12,12 +12,14 @@ from kinds import KINDS, made
 from oracle import assert_agree
 from probe import call_at
 from restated import restated
+from restated_cosmos import restated as restated_cosmos
 from restated_single import restated as restated_single
 from restated_unet import restated as restated_unet
 
 SIGMAS = [0.7, 0.2]
 WITHIN = {"krea2": 1e-4}  # its norms compute in float32 even in a float64 network
-FAMILIES = [name for name in KINDS if name not in ("flux", "sd3", "chroma-radiance", "cosmos", "anima")]
+RESTATED = dict.fromkeys(("sd15", "sd2", "sdxl"), restated_unet) | dict.fromkeys(("cosmos", "anima"), restated_cosmos)
+FAMILIES = [name for name in KINDS if name not in ("flux", "sd3", "chroma-radiance")]
 OLDER = "timestep_zero_index" not in inspect.signature(Flux.forward_orig).parameters  # and numbers LongCat's references otherwise
 NOT_IN_OLDER = pytest.mark.skipif(OLDER, reason="this ComfyUI does something else here")
 WITH_REFERENCES = [
@@ -48,7 +50,7 @@ def compare(kind, size, **options):
     steps = {sigma: steps for sigma, steps in zip(SIGMAS, recording.runs[0].steps.values(), strict=True)}
     if kind.name == "sdxl":
         of_network["y"] = kind.model.model.encode_adm(device="cpu", height=8 * x.shape[-2], width=8 * x.shape[-1], **plain)
-    restate = restated_unet if not kind.has_vectors else restated if kind.has_replacements else restated_single
+    restate = RESTATED.get(kind.name, restated if kind.has_replacements else restated_single)
     assert_agree(
         steps, lambda sigma: restate(kind.name, kind.model, x, context, of_network, kind.concepts, sigma), WITHIN.get(kind.name, 1e-5)
     )
