@@ -1,6 +1,6 @@
 from comfy.model_management import intermediate_device
 from comfy.utils import ProgressBar
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..concept_core.draw.colormaps import COLORMAPS
 from ..concept_core.draw.heatmaps import SCALES, heatmaps
@@ -15,6 +15,8 @@ class Heatmap(io.ComfyNode):
             display_name="Concept Heatmap",
             category=CATEGORY,
             description="Draws each concept's map, by itself or over the picture.",
+            search_aliases=["attention map", "saliency map", "attribution", "daam", "interpret"],
+            is_output_node=True,
             inputs=[
                 Maps.Input("maps", tooltip="From Decode or Load Concept Maps."),
                 io.Image.Input("image", optional=True, tooltip="The decoded picture: heatmaps are laid over it and take its size."),
@@ -38,7 +40,8 @@ class Heatmap(io.ComfyNode):
     def execute(cls, maps, colormap, scale, opacity, labels, image=None):
         progress = ProgressBar(len(maps.values) * maps.num_shown)
         made = heatmaps(maps, image, colormap, scale, opacity, labels, progress=lambda: progress.update(1))
-        return io.NodeOutput(made.to(intermediate_device()))
+        made = made.to(intermediate_device())
+        return io.NodeOutput(made, ui=ui.PreviewImage(made))
 
 
 NODES = [Heatmap]
