@@ -16,7 +16,7 @@ from comfy_client import Client, WorkflowError, to_prompt  # noqa: E402
 from comfy_server import ROOT, running_server  # noqa: E402
 
 WORKFLOWS = ROOT / "example_workflows"
-DEMOS = sorted(path.stem for path in WORKFLOWS.glob("*_demo.json"))
+DEMOS = sorted(path.stem for path in WORKFLOWS.glob("*(demo).json"))
 OUTPUT = ROOT / "demo_output"
 
 

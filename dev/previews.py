@@ -3,40 +3,44 @@
 from PIL import Image, ImageDraw, ImageFont
 
 TILE, GAP, GROUND = 256, 4, (23, 23, 26)
+CARD = 4  # tiles: templates are shown on square cards
+PANEL = (0, 165, 533, 823)  # of docs/explorer.jpg: the Explorer's view of heatmaps
 ROWS = {  # workflow: folder of what it saved, and its files from left to right
-    "concept_repaint_demo": ("concept_repaint", ["first", "mask", "second"]),
-    "concept_repaint_soft_demo": ("concept_repaint_soft", ["first", "mask", "second"]),
-    "concept_repaint_encode_demo": ("concept_repaint_encode", ["first", "mask", "second", "third"]),
-    "concept_cut_out_demo": ("concept_cut_out", ["first", "mask", "other", "composite"]),
-    "concept_regional_demo": ("concept_regional", ["first", "mask_1", "mask_2", "second"]),
-    "concept_encode_image_demo": ("concept_encode_image", ["picture", "overlay", "mask"]),
-    "concept_segmentation_demo": ("concept_segmentation", ["picture", "segmentation", "mask"]),
+    "03 Heatmaps (demo)": ("concept_attention", ["overlay"]),
+    "04 Heatmaps with SD3 (demo)": ("concept_attention_sd3", ["overlay"]),
+    "05 All concepts at once (demo)": ("concept_segmentation", ["picture", "segmentation", "mask"]),
+    "06 Masks for a photo (demo)": ("concept_encode_image", ["picture", "overlay", "mask"]),
+    "07 Repaint one thing (demo)": ("concept_repaint", ["first", "mask", "second"]),
+    "08 Repaint softly (demo)": ("concept_repaint_soft", ["first", "mask", "second"]),
+    "09 Repaint with inpainting nodes (demo)": ("concept_repaint_encode", ["first", "mask", "second", "third"]),
+    "10 Cut out and composite (demo)": ("concept_cut_out", ["first", "mask", "other", "composite"]),
+    "11 A prompt for each region (demo)": ("concept_regional", ["first", "mask_1", "mask_2", "second"]),
 }
 STAND_INS = {  # workflow for a model that is not at hand: demo workflow whose picture stands in, and the model
-    "concept_heatmaps_flux_dev": ("concept_heatmaps_demo", "Flux dev"),
-    "concept_heatmaps_sd35_large": ("concept_heatmaps_sd3_demo", "SD3.5"),
-    "concept_heatmaps_flux2_klein": ("concept_heatmaps_demo", "Flux.2 Klein"),
-    "concept_heatmaps_qwen_image": ("concept_heatmaps_sd3_demo", "Qwen-Image"),
-    "concept_heatmaps_z_image_turbo": ("concept_heatmaps_demo", "Z-Image"),
-    "concept_heatmaps_krea2_turbo": ("concept_heatmaps_sd3_demo", "Krea 2"),
-    "concept_encode_image_flux": ("concept_encode_image_demo", "Flux"),
-    "concept_repaint_flux_dev": ("concept_repaint_soft_demo", "Flux dev"),
-    "concept_repaint_flux_fill": ("concept_repaint_encode_demo", "Flux Fill"),
+    "12 Heatmaps with Flux dev": ("03 Heatmaps (demo)", "Flux dev"),
+    "13 Heatmaps with Flux.2 Klein": ("03 Heatmaps (demo)", "Flux.2 Klein"),
+    "14 Heatmaps with Z-Image Turbo": ("03 Heatmaps (demo)", "Z-Image"),
+    "15 Heatmaps with Qwen-Image": ("04 Heatmaps with SD3 (demo)", "Qwen-Image"),
+    "16 Heatmaps with Krea 2 Turbo": ("04 Heatmaps with SD3 (demo)", "Krea 2"),
+    "17 Heatmaps with SD3.5 large": ("04 Heatmaps with SD3 (demo)", "SD3.5"),
+    "18 Masks for a photo with Flux": ("06 Masks for a photo (demo)", "Flux"),
+    "19 Repaint one thing with Flux dev": ("08 Repaint softly (demo)", "Flux dev"),
+    "20 Repaint one thing with Flux Fill": ("09 Repaint with inpainting nodes (demo)", "Flux Fill"),
 }
 
 
 def draw_previews(output, workflows, docs):
     rows = {name: [tile for kind in kinds for tile in tiles(output / folder, kind)] for name, (folder, kinds) in ROWS.items()}
-    sheets = {name: grid(row, -(-len(row) // 2)) for name, row in rows.items()}  # templates are shown on square cards
-    sheets["concept_heatmaps_demo"] = draw_sheet(output / "concept_attention", ["overlay"])
-    sheets["concept_heatmaps_sd3_demo"] = draw_sheet(output / "concept_attention_sd3", ["overlay"])
+    sheets = {name: grid(row[:CARD], 2) for name, row in rows.items()}
+    sheets["01 Explore concepts (demo)"] = squared(Image.open(docs / "explorer.jpg").crop(PANEL))
+    sheets["02 Explore concepts as an app (demo)"] = tiles(output / "concept_segmentation", "segmentation")[0]
     for name, (demo, model) in STAND_INS.items():
         sheets[name] = note(sheets[demo], f"Drawn with the demo model, not with {model}")
     for name, sheet in sheets.items():
         sheet.save(workflows / f"{name}.jpg", quality=90)
     docs.mkdir(exist_ok=True)
     draw_sheet(output / "concept_attention", ["heatmap", "overlay"]).save(docs / "demo.jpg", quality=90)
-    row = rows["concept_repaint_demo"]
+    row = rows["07 Repaint one thing (demo)"]
     grid(row, len(row)).save(docs / "repaint.jpg", quality=90)
 
 
@@ -56,6 +60,13 @@ def grid(pictures, columns):
     sheet = Image.new("RGB", size, GROUND)
     for place, picture in enumerate(pictures):
         sheet.paste(picture, (place % columns * (TILE + GAP), place // columns * (TILE + GAP)))
+    return sheet
+
+
+def squared(picture):
+    side = max(picture.size)
+    sheet = Image.new("RGB", (side, side), GROUND)
+    sheet.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
     return sheet
 
 

@@ -2,7 +2,7 @@
 
 
 def test_what_competes_unseen_is_shown_on_the_node(editor, live):
-    editor.open(live.workflow_file("concept_heatmaps_demo"))
+    editor.open(live.workflow_file("03 Heatmaps (demo)"))
     set_widgets = """(values) => {
         const node = app.graph.nodes.find((node) => node.type === 'ConceptAttentionEncodeConcepts')
         for (const [name, value] of Object.entries(values)) node.widgets.find((widget) => widget.name === name).value = value

@@ -10,7 +10,7 @@ from PIL import Image
 
 @pytest.fixture(scope="module")
 def workflow(live):
-    made = live.workflow_file("concept_explorer_demo")
+    made = live.workflow_file("01 Explore concepts (demo)")
     (latent,) = (node for node in made["nodes"] if node["type"] == "EmptySD3LatentImage")
     latent["widgets_values"] = [256, 192, 2]
     (sampler,) = (node for node in made["nodes"] if node["type"] == "KSampler")

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 BARE = {"PromptWords", "LoadMaps", "SaveRecording", "LoadRecording"}
-SHOWN = {"Heatmap": "example_workflows/concept_heatmaps_demo.jpg", "DemoPicture": "demo_model/scene.png"}  # of nodes that show nothing
-SOURCES = ["concept_explorer_demo", "concept_segmentation_demo", "concept_encode_image_demo", "concept_heatmaps_demo"]
+SHOWN = {"Heatmap": "example_workflows/03 Heatmaps (demo).jpg", "DemoPicture": "demo_model/scene.png"}  # of nodes that show nothing
+SOURCES = ["01 Explore concepts (demo)", "05 All concepts at once (demo)", "06 Masks for a photo (demo)", "03 Heatmaps (demo)"]
 WIDEST = 900
 
 
@@ -29,7 +29,7 @@ def test_every_node_renders_with_its_help_page(editor, live):
 @pytest.mark.parametrize("rendering", [False, True])
 def test_names_are_translated(editor, live, rendering):
     editor.start(**{"Comfy.Locale": "zh", "Comfy.VueNodes.Enabled": rendering})
-    editor.open(live.workflow_file("concept_heatmaps_demo"))
+    editor.open(live.workflow_file("03 Heatmaps (demo)"))
     node = "app.graph.nodes.find((node) => node.type === 'ConceptAttentionDecode')"
     assert editor.page.evaluate(f"() => {node}.title") == "解码概念图"
     label = editor.page.evaluate(f"() => {node}.widgets.find((widget) => widget.name === 'blocks').label")

@@ -2,7 +2,7 @@
 
 
 def test_decode_of_an_earlier_version_takes_all_steps(editor, live):
-    workflow = live.workflow_file("concept_heatmaps_demo")
+    workflow = live.workflow_file("03 Heatmaps (demo)")
     (decode,) = (node for node in workflow["nodes"] if node["type"] == "ConceptAttentionDecode")
     decode["widgets_values"] = decode["widgets_values"][:6]
     decode["inputs"] = [socket for socket in decode["inputs"] if socket["name"] not in ("order", "steps")]

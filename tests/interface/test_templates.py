@@ -1,7 +1,9 @@
 """The example workflows as a user meets them: in the template browser, and opened."""
 
+import itertools
 import json
 
+import pytest
 from comfy_server import ROOT
 
 EXAMPLES = sorted(path.stem for path in (ROOT / "example_workflows").glob("*.json"))
@@ -16,14 +18,61 @@ def test_every_workflow_opens_and_is_exported_as_committed(editor, live):
         editor.open(live.workflow_file(name))
         editor.page.wait_for_timeout(300)
         assert editor.exported() == exported(name), name
-        if name.endswith("_demo"):
+        if is_demo(name):
             assert editor.dialogs() == [], name
+
+
+def is_demo(name):
+    return name.endswith("(demo)")
+
+
+LARGEST = 1700, 900
+LEGIBLE = 0.6  # below this scale the classic rendering draws no text
+BOXES = """() => {
+    const onCanvas = ({ x, y, width, height }) => {
+        const { canvas, ds } = app.canvas
+        const origin = canvas.getBoundingClientRect()
+        return [(x - origin.x) / ds.scale - ds.offset[0], (y - origin.y) / ds.scale - ds.offset[1], width / ds.scale, height / ds.scale]
+    }
+    app.canvas.draw(true, true)
+    return app.graph.nodes.map((node) => {
+        const element = document.querySelector(`[data-node-id="${node.id}"]`)
+        return [node.title, LiteGraph.vueNodesMode ? onCanvas(element.getBoundingClientRect()) : [...node.boundingRect]]
+    })
+}"""
+
+
+@pytest.mark.parametrize("rendering", [False, True])
+def test_a_template_is_legible_at_once_and_its_nodes_lie_beside_one_another(editor, live, rendering):
+    editor.start(**{"Comfy.VueNodes.Enabled": rendering})
+    for name in EXAMPLES:
+        workflow = live.workflow_file(name)
+        workflow["extra"].pop("linearMode", None)  # the graph of an app
+        editor.open_template(workflow, name)
+        assert editor.page.evaluate("app.canvas.ds.scale") > LEGIBLE, name
+        boxes = editor.page.evaluate(BOXES)
+        for (one, here), (other, there) in itertools.combinations(boxes, 2):
+            assert not overlap(here, there), (name, one, other)
+        for place, largest in enumerate(LARGEST):
+            spans = [(box[place], box[place] + box[place + 2]) for _, box in [*boxes, *groups(workflow)]]
+            assert max(end for _, end in spans) - min(start for start, _ in spans) <= largest, name
+
+
+def groups(workflow):
+    return [(group["title"], group["bounding"]) for group in workflow["groups"]]
+
+
+def overlap(here, there, touching=1):
+    return all(here[at] + here[at + 2] > there[at] + touching and there[at] + there[at + 2] > here[at] + touching for at in (0, 1))
 
 
 def test_the_template_browser_shows_them_with_their_pictures_and_opens_one(editor):
     editor.run_command("Comfy.BrowseTemplates")
     dialog = editor.page.locator("[role=dialog]").first
     dialog.get_by_text("concept-attention", exact=False).first.click()
+    dialog.get_by_text(EXAMPLES[0], exact=True).first.wait_for()
+    listed = [line for line in dialog.inner_text().splitlines() if line in EXAMPLES]
+    assert list(dict.fromkeys(listed)) == EXAMPLES
     for name in EXAMPLES:
         title = dialog.get_by_text(name, exact=True).first
         title.scroll_into_view_if_needed()
@@ -32,7 +81,7 @@ def test_the_template_browser_shows_them_with_their_pictures_and_opens_one(edito
     widths = dialog.locator("img").evaluate_all("(images) => images.map((image) => image.naturalWidth)")
     assert len(widths) >= 4 and min(widths) > 0
     editor.screenshot("templates")
-    title = dialog.get_by_text("concept_explorer_demo", exact=True).first
+    title = dialog.get_by_text("01 Explore concepts (demo)", exact=True).first
     title.scroll_into_view_if_needed()
     title.click()
     editor.page.wait_for_function("app.graph.nodes.some((node) => node.type === 'ConceptAttentionExplorer')")
@@ -75,4 +124,6 @@ def test_the_subgraph_blueprint_is_offered_and_runs(editor, live):
     (encode,) = (node["inputs"] for node in exported if node["class_type"] == "ConceptAttentionEncodeConcepts")
     (sampler,) = (node["inputs"] for node in exported if node["class_type"] == "KSampler")
     assert encode["concepts"] == "circle, grass" and (sampler["steps"], sampler["cfg"]) == (4, 2)
+    assert sampler["seed"] == 9  # the next queue samples nothing again
+    assert editor.page.evaluate("() => app.graph.nodes[0].widgets.map((widget) => widget.label ?? widget.name)").count("masks of") == 1
     editor.screenshot("blueprint")

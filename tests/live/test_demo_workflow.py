@@ -13,7 +13,7 @@ from prompts import nodes, only, saved, saved_maps, up_to
 
 @pytest.fixture(scope="module")
 def demo(live):
-    return live.workflow("concept_heatmaps_demo")
+    return live.workflow("03 Heatmaps (demo)")
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +22,8 @@ def first_run(live, demo):
 
 
 CONCEPTS = {
-    "concept_heatmaps_demo": ("circle", "square", "star", "grass"),
-    "concept_heatmaps_sd3_demo": ("heart", "square", "circle", "snow"),
+    "03 Heatmaps (demo)": ("circle", "square", "star", "grass"),
+    "04 Heatmaps with SD3 (demo)": ("heart", "square", "circle", "snow"),
 }
 
 

@@ -19,7 +19,7 @@ SCENE = 900_000_815  # of the demo picture
 
 @pytest.fixture(scope="module")
 def workflow(live):
-    return live.workflow("concept_encode_image_demo")
+    return live.workflow("06 Masks for a photo (demo)")
 
 
 def test_the_mask_is_the_heart(live, workflow):

@@ -10,7 +10,7 @@ QUEUES, SETTLED = 100, 50
 
 @pytest.mark.long
 def test_memory_is_flat_over_many_queues(live):
-    prompt = live.workflow("concept_heatmaps_demo")
+    prompt = live.workflow("03 Heatmaps (demo)")
     by_class = {content["class_type"]: content["inputs"] for content in prompt.values()}
     by_class["EmptySD3LatentImage"] |= {"width": 128, "height": 128}
     by_class["KSampler"] |= {"steps": 2}

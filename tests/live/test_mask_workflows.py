@@ -68,9 +68,9 @@ def read_second_picture(prompt, sampler):
 
 REPAINTED = {
     # workflow: what was there, what is there now, colours and ground of both pictures
-    "concept_repaint_demo": (("circle", "red"), ("star", "yellow"), "blue", "grass"),
-    "concept_repaint_soft_demo": (("heart", "purple"), ("square", "green"), "yellow", "sand"),
-    "concept_repaint_encode_demo": (("triangle", "green"), ("square", "blue"), "red", "snow"),
+    "07 Repaint one thing (demo)": (("circle", "red"), ("star", "yellow"), "blue", "grass"),
+    "08 Repaint softly (demo)": (("heart", "purple"), ("square", "green"), "yellow", "sand"),
+    "09 Repaint with inpainting nodes (demo)": (("triangle", "green"), ("square", "blue"), "red", "snow"),
 }
 
 
@@ -88,7 +88,7 @@ def test_the_thing_in_the_mask_has_become_the_other_thing(run, name):
         assert (now[2] & was[2]).sum() > 0.97 * was[2].sum()
 
 
-@pytest.mark.parametrize("name", ["concept_repaint_demo", "concept_repaint_soft_demo"])
+@pytest.mark.parametrize("name", ["07 Repaint one thing (demo)", "08 Repaint softly (demo)"])
 def test_the_maps_of_the_second_picture_know_it_too(live, run, name):
     (old, _), (new, _), *_ = REPAINTED[name]
     prompt = live.workflow(name)
@@ -102,7 +102,7 @@ def test_the_maps_of_the_second_picture_know_it_too(live, run, name):
     assert shown["mask"][0, int(y), int(x), 0] > 0.5
 
 
-@pytest.mark.parametrize("name", ["concept_repaint_demo", "concept_repaint_soft_demo"])
+@pytest.mark.parametrize("name", ["07 Repaint one thing (demo)", "08 Repaint softly (demo)"])
 def test_outside_the_mask_the_latent_stays(live, run, name):
     first, second = sorted(nodes(live.workflow(name), "KSampler"), key=int)
     _, _, shown = run(name, {"a": save_latent([first, 0], f"{name}_a"), "b": save_latent([second, 0], f"{name}_b")})
@@ -118,7 +118,7 @@ def test_outside_the_mask_the_latent_stays(live, run, name):
 
 
 def test_outside_the_mask_encoding_nodes_do_what_the_vae_alone_does(live, run):
-    prompt = live.workflow("concept_repaint_encode_demo")
+    prompt = live.workflow("09 Repaint with inpainting nodes (demo)")
     decode = sorted(nodes(prompt, "VAEDecode"), key=int)[0]
     vae = prompt[decode]["inputs"]["vae"]
     added = {
@@ -126,7 +126,7 @@ def test_outside_the_mask_encoding_nodes_do_what_the_vae_alone_does(live, run):
         "round": {"class_type": "VAEDecode", "inputs": {"samples": ["encode", 0], "vae": vae}},
         "save": {"class_type": "SaveImage", "inputs": {"images": ["round", 0], "filename_prefix": "encode/round_trip"}},
     }
-    _, _, shown = run("concept_repaint_encode_demo", added)
+    _, _, shown = run("09 Repaint with inpainting nodes (demo)", added)
     mask = shown["mask"][0, ..., 0]
     for name in ("second", "third"):
         difference = np.abs(shown["round_trip"] - shown[name])[0].max(-1)
@@ -134,7 +134,7 @@ def test_outside_the_mask_encoding_nodes_do_what_the_vae_alone_does(live, run):
 
 
 def test_a_thing_is_cut_out_and_laid_on_another_picture(run):
-    _, _, shown = run("concept_cut_out_demo")
+    _, _, shown = run("10 Cut out and composite (demo)")
     mask = shown["mask"][0, ..., :1]
     expected = shown["first"][0] * mask + shown["other"][0] * (1 - mask)
     assert np.abs(expected - shown["composite"][0]).max() <= 2.01 / 255
@@ -146,7 +146,7 @@ def test_a_thing_is_cut_out_and_laid_on_another_picture(run):
 
 
 def test_each_region_has_what_its_prompt_says(run):
-    _, _, shown = run("concept_regional_demo")
+    _, _, shown = run("11 A prompt for each region (demo)")
     masks = [shown[f"mask_{i}"][0, ..., 0] > 0.5 for i in (1, 2)]
     things = coverage_by_colour(shown["second"][0], ["green", "purple", "red", "blue"], "sand")
     assert things[2].sum() == things[3].sum() == 0
@@ -156,7 +156,7 @@ def test_each_region_has_what_its_prompt_says(run):
 
 
 def test_the_segmentation_has_all_things(run):
-    prompt, result, shown = run("concept_segmentation_demo")
+    prompt, result, shown = run("05 All concepts at once (demo)")
     things = coverage_by_colour(shown["picture"][0], ["red", "blue", "yellow"], "grass")
     masks = shown["mask"][..., 0]
     assert masks.shape == (4, 256, 256) and not masks[3].any() and masks.sum(0).max() == 1
@@ -169,7 +169,7 @@ def test_the_segmentation_has_all_things(run):
 
 
 def test_changing_a_mask_setting_samples_nothing_again_but_what_follows(live):
-    prompt = live.workflow("concept_repaint_demo")
+    prompt = live.workflow("07 Repaint one thing (demo)")
     live.queue(prompt)
     changed = copy.deepcopy(prompt)
     changed[only(prompt, "ConceptAttentionMask")]["inputs"]["grow"] = 20
@@ -203,7 +203,7 @@ def consumers(mask, image, latent, text, vae):
 
 @pytest.mark.parametrize(("batch", "concept"), [(1, "circle"), (2, "circle"), (2, "circle + square")])
 def test_every_node_that_takes_masks_takes_them(live, batch, concept):
-    prompt = live.workflow("concept_repaint_demo")
+    prompt = live.workflow("07 Repaint one thing (demo)")
     prompt = up_to(prompt, only(prompt, "ConceptAttentionMask"))
     mask, sampler, decode = (only(prompt, name) for name in ("ConceptAttentionMask", "KSampler", "VAEDecode"))
     prompt[only(prompt, "EmptySD3LatentImage")]["inputs"]["batch_size"] = batch
@@ -234,7 +234,7 @@ def test_every_node_that_takes_masks_takes_them(live, batch, concept):
     ],
 )
 def test_bad_settings_are_said_where_they_are(live, class_type, setting, message):
-    prompt = live.workflow("concept_repaint_demo")
+    prompt = live.workflow("07 Repaint one thing (demo)")
     if class_type == "EmptySD3LatentImage":  # an image that is not the maps'
         other = {"class_type": "EmptyImage", "inputs": {"width": 320, "height": 256, "batch_size": 1, "color": 0}}
         prompt |= {"other": other}

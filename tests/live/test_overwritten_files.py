@@ -13,7 +13,7 @@ from prompts import only, pictures, up_to
 
 
 def small_workflow(live):
-    prompt = live.workflow("concept_heatmaps_demo")
+    prompt = live.workflow("03 Heatmaps (demo)")
     prompt[only(prompt, "EmptySD3LatentImage")]["inputs"] |= {"width": 128, "height": 128}
     prompt[only(prompt, "KSampler")]["inputs"]["steps"] = 8
     return prompt

@@ -10,7 +10,7 @@ from recipes import in_python
 @pytest.fixture(scope="module")
 def saved(live):
     """(workflow, its maps, name of the recording's file as the load node lists it)"""
-    prompt = live.workflow("concept_heatmaps_demo")
+    prompt = live.workflow("03 Heatmaps (demo)")
     prompt[only(prompt, "ConceptAttentionApply")]["inputs"]["keep_vectors"] = "auto"
     decode = only(prompt, "ConceptAttentionDecode")
     inputs = {key: prompt[decode]["inputs"][key] for key in ("recording", "samples")}
