@@ -15,6 +15,7 @@ class Apply(io.ComfyNode):
             display_name="Apply Concept Attention",
             category=CATEGORY,
             description="Lets the model record where it sees each concept while it samples. The picture stays the same, bit for bit.",
+            search_aliases=["cross attention", "attention map", "daam", "interpret"],
             inputs=[
                 io.Model.Input("model", tooltip=f"A model of one of these families: {supported()}."),
                 Concepts.Input("concepts", tooltip="From Encode Concepts."),

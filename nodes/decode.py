@@ -14,6 +14,7 @@ class Decode(io.ComfyNode):
             display_name="Decode Concept Maps",
             category=CATEGORY,
             description="Turns a recording into one map per concept. Changing its settings samples nothing again.",
+            search_aliases=["attention map", "cross attention", "saliency"],
             inputs=[
                 Recording.Input("recording", tooltip="From Apply Concept Attention, Encode Image for Concepts or Load Concept Recording."),
                 io.Latent.Input("samples", tooltip="What the sampler gave out, unchanged: it tells which sampling to decode."),

@@ -16,7 +16,7 @@ class EncodeConcepts(io.ComfyNode):
             display_name="Encode Concepts",
             category=CATEGORY,
             description="Names the things to look for in the picture. They need not be in the prompt.",
-            search_aliases=["concept attention", "text to mask", "segment by words"],
+            search_aliases=["concept attention", "text to mask", "mask from text", "segment by words", "daam"],
             inputs=[
                 io.Clip.Input("clip", tooltip="The CLIP that belongs to the model, the same that encodes the prompt."),
                 io.String.Input(

@@ -15,7 +15,7 @@ class EncodeImage(io.ComfyNode):
             display_name="Encode Image for Concepts",
             category=CATEGORY,
             description="Where is it in this picture? Shows any picture to the model once, with some noise, and records the concepts.",
-            search_aliases=["zero-shot segmentation", "segment photo", "image to heatmap"],
+            search_aliases=["zero-shot segmentation", "segment photo", "image to heatmap", "mask from image", "clipseg", "interpret image"],
             inputs=[
                 io.Model.Input("model", tooltip=f"A model of one of these families: {supported()}."),
                 Concepts.Input("concepts", tooltip="From Encode Concepts."),

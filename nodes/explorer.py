@@ -28,7 +28,7 @@ class Explorer(io.ComfyNode):
             category=CATEGORY,
             description="Hover over the picture to see what the model took each spot for, hover over a concept to see where it is, and "
             "click to pin what the mask shall hold.",
-            search_aliases=["concept viewer", "inspect attention", "interactive heatmap"],
+            search_aliases=["concept viewer", "inspect attention", "interactive heatmap", "attention map", "interpret", "saliency"],
             is_output_node=True,
             inputs=[
                 Maps.Input("maps", tooltip="From Decode or Load Concept Maps."),

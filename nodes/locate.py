@@ -14,7 +14,7 @@ class Locate(io.ComfyNode):
             display_name="Locate Concepts",
             category=CATEGORY,
             description="How sure the maps are that a concept is there at all, and a box and a point where it is, for SAM3 and its kin.",
-            search_aliases=["bounding box", "presence score", "text to box", "text to point"],
+            search_aliases=["bounding box", "detect", "grounding", "presence score", "text to box", "text to point"],
             is_output_node=True,
             inputs=[
                 Maps.Input("maps", tooltip="From Decode or Load Concept Maps."),

@@ -16,7 +16,15 @@ class Mask(io.ComfyNode):
             display_name="Concept Mask",
             category=CATEGORY,
             description="A mask of each chosen concept, for inpainting, compositing or regional prompts.",
-            search_aliases=["select object", "segment by text", "text to mask"],
+            search_aliases=[
+                "select object",
+                "segment by text",
+                "text to mask",
+                "mask from text",
+                "mask by prompt",
+                "inpaint mask",
+                "clipseg",
+            ],
             is_output_node=True,
             inputs=[
                 Maps.Input("maps", tooltip="From Decode or Load Concept Maps."),
@@ -100,6 +108,7 @@ class Segmentation(io.ComfyNode):
             display_name="Concept Segmentation",
             category=CATEGORY,
             description="All concepts at once: each spot in the colour of the concept that it shows most.",
+            search_aliases=["segment by text", "semantic segmentation", "masks by prompt"],
             is_output_node=True,
             inputs=[
                 Maps.Input("maps", tooltip="From Decode or Load Concept Maps; of two concepts or more, the background list included."),
