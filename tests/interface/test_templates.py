@@ -53,6 +53,8 @@ def test_a_template_is_legible_at_once_and_its_nodes_lie_beside_one_another(edit
         boxes = editor.page.evaluate(BOXES)
         for (one, here), (other, there) in itertools.combinations(boxes, 2):
             assert not overlap(here, there), (name, one, other)
+        for (title, box), (group, area) in itertools.product(boxes, groups(workflow)):
+            assert not overlap(box, area) or inside(box, area), (name, title, group)
         for place, largest in enumerate(LARGEST):
             spans = [(box[place], box[place] + box[place + 2]) for _, box in [*boxes, *groups(workflow)]]
             assert max(end for _, end in spans) - min(start for start, _ in spans) <= largest, name
@@ -60,6 +62,10 @@ def test_a_template_is_legible_at_once_and_its_nodes_lie_beside_one_another(edit
 
 def groups(workflow):
     return [(group["title"], group["bounding"]) for group in workflow["groups"]]
+
+
+def inside(box, area):
+    return all(area[at] <= box[at] and box[at] + box[at + 2] <= area[at] + area[at + 2] for at in (0, 1))
 
 
 def overlap(here, there, touching=1):
