@@ -25,11 +25,11 @@ SWEEPS = {
     "side": [{"side": n} for n in (0.5, 1.0, 1.5)],
     "batch": [{"batch": n} for n in (1, 2)],
     "cfg": [{"cfg": n} for n in (1.0, 4.5)],
-    "spaces": [{"spaces": name} for name in ("output", "output + cross-attention", "all")],
+    "spaces": [{"spaces": name} for name in ("output + cross-attention", "all")],
     "window": [{"start_percent": 0.0, "end_percent": 0.5}, {"start_percent": 0.5, "end_percent": 1.0}],
     "ways": [{"way": way} for way in WAYS],
 }
-PLAIN = {"concepts": 4, "tokens": 1, "side": 1.0, "batch": 1, "cfg": 1.0, "spaces": "output", "start_percent": 0.0, "end_percent": 1.0}
+PLAIN = {"concepts": 4, "tokens": 1, "side": 1.0, "batch": 1, "cfg": 1.0, "spaces": "auto", "start_percent": 0.0, "end_percent": 1.0}
 PLAIN |= {"way": "nodes"}
 WHAT = "a model; or what comes after sampling: decoding, heatmaps, masks; or the operations in a block"
 RECORDED = ("spaces", "start_percent", "end_percent")

@@ -40,8 +40,7 @@ class Sampling:
 
     def __init__(self, size: Size, side: int, batch: int, steps: int, cfg: float):
         self.prompts, self.steps, self.cfg = (prompt(size, 1), prompt(size, 2)), steps, cfg
-        frames = [1] if size.family == "krea2" else []
-        self.latent = torch.zeros(batch, 16, *frames, side // 8, side // 8)
+        self.latent = torch.zeros(batch, size.channels, *size.frames, side // 8, side // 8)
         self.noise = comfy.sample.prepare_noise(self.latent, 0)
 
     def __call__(self, model) -> float:

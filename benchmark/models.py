@@ -17,7 +17,8 @@ from ..concept_core.concepts.concepts import Concepts
 
 @dataclass(frozen=True)
 class Size:
-    """hidden: width of a token, 128 per head in Flux; SD3's is 64 · depth. prompt: tokens. side: of the picture, in pixels."""
+    """hidden: width of a token, 128 per head in Flux; SD3's is 64 · depth; SDXL's of the finest level. prompt: tokens. side: of the
+    picture, in pixels. channels, frames: of a latent."""
 
     family: str
     hidden: int
@@ -28,6 +29,8 @@ class Size:
     pooled: int
     side: int
     dtype: torch.dtype
+    channels: int = 16
+    frames: tuple[int, ...] = ()
 
 
 SIZES = {
@@ -36,15 +39,16 @@ SIZES = {
     "flux-medium": Size("flux", 1024, 6, 6, 256, 4096, 768, 512, torch.float32),
     "sd3-medium": Size("sd3", 1024, 16, 0, 154, 4096, 2048, 512, torch.float32),
     "z-image-medium": Size("z-image", 1024, 8, 0, 64, 2560, 0, 512, torch.float32),
-    "krea2-medium": Size("krea2", 1024, 8, 0, 64, 12 * 320, 0, 512, torch.float32),
+    "krea2-medium": Size("krea2", 1024, 8, 0, 64, 12 * 320, 0, 512, torch.float32, frames=(1,)),
+    "sdxl-medium": Size("sdxl", 128, 4, 0, 77, 2048, 1280, 512, torch.float32, channels=4),
     "flux-dev": Size("flux", 3072, 19, 38, 512, 4096, 768, 1024, torch.bfloat16),
     "sd35-large": Size("sd3", 2432, 38, 0, 154, 4096, 2048, 1024, torch.bfloat16),
 }
 
 
 def build(size: Size):
-    """A MODEL through ComfyUI's loader; of single-stream families, which it does not know at such sizes, ComfyUI's own class."""
-    if size.family in SINGLE:
+    """A MODEL through ComfyUI's loader; of families that it does not know at such sizes, ComfyUI's own class."""
+    if size.family in UNDETECTED:
         return _undetected(size)
     skeleton = (_flux if size.family == "flux" else _sd3)(size)
     shapes = {name.replace("_norm.weight", "_norm.scale"): tensor.shape for name, tensor in skeleton.state_dict().items()}
@@ -70,7 +74,7 @@ def _sd3(size):
     )  # fmt: skip
 
 
-SINGLE = {
+UNDETECTED = {
     "z-image": lambda size: comfy.supported_models.ZImage(
         dict(
             image_model="lumina2", patch_size=2, in_channels=16, dim=size.hidden, n_heads=size.hidden // 128, n_layers=size.depth,
@@ -84,11 +88,20 @@ SINGLE = {
             txtlayers=12, txtdim=size.context // 12, txtheads=size.context // 12 // 32, txtkvheads=size.context // 12 // 32,
         )
     ),
+    "sdxl": lambda size: comfy.supported_models.SDXL(
+        dict(
+            image_size=32, in_channels=4, out_channels=4, model_channels=size.hidden, channel_mult=[1, 2, 4], num_res_blocks=[2] * 3,
+            transformer_depth=[0, 0, 2, 2, size.depth, size.depth], transformer_depth_middle=size.depth,
+            transformer_depth_output=[0] * 3 + [2] * 3 + [size.depth] * 3, use_linear_in_transformer=True, use_spatial_transformer=True,
+            context_dim=size.context, num_classes="sequential", adm_in_channels=size.pooled + 1536, legacy=False, use_checkpoint=False,
+            use_temporal_attention=False, use_temporal_resblock=False,
+        )
+    ),
 }  # fmt: skip
 
 
 def _undetected(size):
-    config = SINGLE[size.family](size)
+    config = UNDETECTED[size.family](size)
     config.set_inference_dtype(size.dtype, None)
     model = config.get_model({}, "", device="cpu")
     generator = torch.Generator().manual_seed(0)
@@ -115,7 +128,7 @@ def prompt(size: Size, seed: int):
     return [[context, {"pooled_output": torch.randn(1, size.pooled, generator=generator) if size.pooled else None}]]
 
 
-ENCODERS = {"flux": "t5", "sd3": "clip", "z-image": "qwen3 of Z-Image", "krea2": "qwen3-vl of Krea 2"}
+ENCODERS = {"flux": "t5", "sd3": "clip", "z-image": "qwen3 of Z-Image", "krea2": "qwen3-vl of Krea 2", "sdxl": "clip-l and clip-g"}
 TEMPLATE = 8  # tokens of a concept's text beside its own, where a model refines texts
 
 
