@@ -22,6 +22,8 @@ def running_server(base: Path, output: Path, log: Path):
     command = [sys.executable, Path(os.environ["COMFYUI_PATH"], "main.py"), "--cpu", "--disable-auto-launch", "--port", str(port)]
     command += ["--base-directory", base, "--output-directory", output]
     command += ["--database-url", f"sqlite:///{base / 'comfyui.db'}"]
+    if "COMFYUI_FRONTEND" in os.environ:  # the folder of another one than ComfyUI's own
+        command += ["--front-end-root", os.environ["COMFYUI_FRONTEND"]]
     with open(log, "w") as sink, subprocess.Popen([str(part) for part in command], stdout=sink, stderr=sink) as process:
         try:
             address = f"127.0.0.1:{port}"

@@ -10,10 +10,10 @@ from comfy.model_management import intermediate_device
 from comfy_api.latest import io
 from PIL import Image
 
-from ..concept_core.draw.explorer import explorable, pinned_mask
+from ..concept_core.draw.explorer import explorable, selected_mask, with_edges
 from ..concept_core.maps.pictures import pictures_for
 from .files import whole_or_none
-from .sockets import CATEGORY, Maps
+from .sockets import CATEGORY, IMAGE_TOOLTIP, Maps
 
 LONGEST = 1024  # side of a picture that the browser shows, in pixels
 QUALITY = 92
@@ -27,17 +27,17 @@ class Explorer(io.ComfyNode):
             display_name="Concept Explorer",
             category=CATEGORY,
             description="Hover over the picture to see what the model took each spot for, hover over a concept to see where it is, and "
-            "click to pin what the mask shall hold.",
+            "click to select what the mask shall hold.",
             search_aliases=["concept viewer", "inspect attention", "interactive heatmap", "attention map", "interpret", "saliency"],
             is_output_node=True,
             inputs=[
                 Maps.Input("maps", tooltip="From Decode or Load Concept Maps."),
-                io.Image.Input("image", optional=True, tooltip="The decoded picture, or a scaled copy. The mask takes its size."),
+                io.Image.Input("image", optional=True, tooltip=IMAGE_TOOLTIP),
                 io.String.Input(
                     "pinned",
                     default="",
-                    tooltip='The concepts that the mask holds, joined: "dragon" or "dragon + rock". Click in the picture or on a concept '
-                    "to pin it, with Shift to pin several. If it is empty, so is the mask.",
+                    tooltip='The selected concepts: "dragon", or "dragon + rock" for both in one mask, as in Concept Mask. Click in the '
+                    "picture or on a concept to select it, with Shift to select several. If it is empty, so is the mask.",
                 ),
                 io.Float.Input(
                     "threshold",
@@ -46,23 +46,28 @@ class Explorer(io.ComfyNode):
                     max=1.0,
                     step=0.01,
                     display_mode=io.NumberDisplay.slider,
-                    tooltip="The least share of the pinned concepts that is in the mask; without softmax, the way from their lowest score "
-                    "to their highest.",
+                    tooltip="The least share of the selected concepts that is in the mask; without softmax, the way from their lowest "
+                    "score to their highest.",
                 ),
             ],
             outputs=[
-                io.Mask.Output("mask", tooltip="One for each picture: what the mask view shows of the pinned concepts, 0 or 1."),
-                io.String.Output("pinned", tooltip="For Concept Mask's concept, whose edges follow the picture's."),
+                io.Mask.Output(
+                    "mask",
+                    tooltip="What the mask view shows, 0 or 1: the mask that Concept Mask makes with the method threshold. One for each "
+                    "picture, or several where a comma parts the names.",
+                ),
+                io.String.Output("pinned", tooltip="The selected concepts that there are, for Concept Mask's concept."),
             ],
         )
 
     @classmethod
     def execute(cls, maps, pinned, threshold, image=None):
-        mask = pinned_mask(maps, pinned, threshold, image)
+        mask, known = selected_mask(maps, pinned, threshold, image)
         pictures = [] if image is None else [saved(jpeg(picture), ".jpg") for picture in pictures_for(maps, image)[: len(image)]]
-        used = {"pictures": pictures, "pinned": pinned, "threshold": threshold}
+        edges = [] if image is None else [[saved(png(levels), ".png") for levels in picture] for picture in with_edges(maps, image)]
+        used = {"pictures": pictures, "edges": edges, "pinned": pinned, "threshold": threshold}
         shown = saved(json.dumps(explorable(maps) | used).encode(), ".json")
-        return io.NodeOutput(mask.to(intermediate_device()), pinned, ui={"concept_explorer": [shown]})
+        return io.NodeOutput(mask.to(intermediate_device()), known, ui={"concept_explorer": [shown]})
 
 
 def jpeg(picture) -> bytes:
@@ -71,6 +76,13 @@ def jpeg(picture) -> bytes:
     drawn.thumbnail((LONGEST, LONGEST))
     file = bytes_io.BytesIO()
     drawn.save(file, "JPEG", quality=QUALITY)
+    return file.getvalue()
+
+
+def png(levels) -> bytes:
+    """Of a map [H, W] uint8."""
+    file = bytes_io.BytesIO()
+    Image.fromarray(levels.numpy()).save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 

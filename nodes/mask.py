@@ -4,8 +4,9 @@ from comfy_api.latest import io, ui
 
 from ..concept_core.draw.segmentation import segment
 from ..concept_core.maps.selection import select
-from ..concept_core.masks.masks import EDGE_RADIUS, METHODS, masks
+from ..concept_core.masks.masks import EDGE_RADIUS, METHODS, MIN_AREA, empty_mask, masks
 from .sockets import CATEGORY, CONCEPT_TOOLTIP, IMAGE_TOOLTIP, Maps
+from .told import Told
 
 
 class Mask(io.ComfyNode):
@@ -69,7 +70,7 @@ class Mask(io.ComfyNode):
                 io.Boolean.Input("fill_holes", default=False, advanced=True, tooltip="Fills what the mask encloses."),
                 io.Float.Input(
                     "min_area",
-                    default=0.001,
+                    default=MIN_AREA,
                     min=0.0,
                     max=1.0,
                     step=0.001,
@@ -93,11 +94,16 @@ class Mask(io.ComfyNode):
 
     @classmethod
     def execute(cls, maps, concept, method, threshold, edge_radius, grow, feather, fill_holes, min_area, invert, image=None):
-        progress = ProgressBar(len(maps.values) * len(select(maps, concept)))
-        shape = (edge_radius, grow, feather, fill_holes, min_area, invert)
-        mask = masks(maps, concept, method, threshold, image, *shape, progress=lambda: progress.update(1))
+        told = Told()
+        if concept.strip():
+            progress = ProgressBar(len(maps.values) * len(select(maps, concept)))
+            shape = (edge_radius, grow, feather, fill_holes, min_area, invert)
+            mask = masks(maps, concept, method, threshold, image, *shape, progress=lambda: progress.update(1), tell=told)
+        else:
+            told("no concept is named, so the mask is empty.")
+            mask = empty_mask(maps, image) + invert
         mask = mask.to(intermediate_device())
-        return io.NodeOutput(mask, ui=ui.PreviewMask(mask))
+        return io.NodeOutput(mask, ui=told.beside(ui.PreviewMask(mask)))
 
 
 class Segmentation(io.ComfyNode):
@@ -127,9 +133,10 @@ class Segmentation(io.ComfyNode):
     @classmethod
     def execute(cls, maps, opacity, labels, image=None):
         progress = ProgressBar(len(maps.values))
-        made = segment(maps, image, opacity, labels, progress=lambda: progress.update(1))
+        told = Told()
+        made = segment(maps, image, opacity, labels, progress=lambda: progress.update(1), tell=told)
         segmentation, masks = (it.to(intermediate_device()) for it in made)
-        return io.NodeOutput(segmentation, masks, ui=ui.PreviewImage(segmentation))
+        return io.NodeOutput(segmentation, masks, ui=told.beside(ui.PreviewImage(segmentation)))
 
 
 NODES = [Mask, Segmentation]

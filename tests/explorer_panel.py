@@ -9,9 +9,11 @@ NODE = "app.graph.nodes.find((node) => node.type === 'ConceptAttentionExplorer')
 
 
 class Explorer:
-    def __init__(self, editor, workflow):
+    def __init__(self, editor, workflow=None):
+        """In a workflow, or in what is open."""
         self.editor, self.page = editor, editor.page
-        editor.open(workflow)
+        if workflow is not None:
+            editor.open(workflow)
         self.center()
 
     def center(self, scale=1.0):
@@ -69,8 +71,12 @@ class Explorer:
     def seen(self):
         return self.page.locator(".concept-explorer li.seen .name").all_inner_texts()
 
-    def pinned(self):
-        return self.page.locator(".concept-explorer li.pinned .name").all_inner_texts()
+    def selected(self):
+        return self.page.locator(".concept-explorer li.selected .name").all_inner_texts()
+
+    def notes(self):
+        """Their kinds and texts."""
+        return self.page.locator(".concept-explorer .notes p").evaluate_all("(lines) => lines.map((p) => [p.className, p.textContent])")
 
 
 def places(explorer):

@@ -1,9 +1,11 @@
 // Concept Explorer: puts the panel into its node, and keeps in the workflow what the panel is told to keep.
 
-import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
-import { ConceptMaps } from './explorer/maps.js'
+import { handOnToCanvas } from './explorer/canvas_events.js'
+import { fetchMaps } from './explorer/files.js'
+import { remember, remembered } from './explorer/memory.js'
 import { ExplorerPanel } from './explorer/panel.js'
+import { follow } from './explorer/runs.js'
 import { wordsOf } from './explorer/words.js'
 
 const NODE = 'ConceptAttentionExplorer'
@@ -27,16 +29,16 @@ app.registerExtension({
 function attach(node) {
   const widgets = Object.fromEntries(node.widgets.map((widget) => [widget.name, widget]))
   const used = {} // by the last run
-  const isGiven = (name) => node.inputs.some((input) => input.widget?.name === name && input.link !== null)
+  const isGiven = (name) => node.isInputConnected(node.inputs.findIndex((input) => input.widget?.name === name))
   const inUse = (name) => (isGiven(name) && name in used ? used[name] : widgets[name].value)
   const host = {
     words: wordsOf(app.extensionManager.setting.get('Comfy.Locale') ?? 'en'),
     isGiven,
-    get pinned() {
+    get selected() {
       return String(inUse('pinned'))
     },
-    set pinned(text) {
-      if (isGiven('pinned')) return
+    set selected(text) {
+      if (isGiven('pinned') || text === widgets.pinned.value) return
       app.canvas.emitBeforeChange() // one step of undo
       widgets.pinned.value = text
       widgets.pinned.callback?.(text)
@@ -54,38 +56,34 @@ function attach(node) {
     },
   }
   const panel = new ExplorerPanel(host)
-  const widget = node.addDOMWidget('explorer', 'CONCEPT_EXPLORER', panel.element, { serialize: false, getMinHeight: () => 260 })
-  widget.serialize = false
-  node.setSize([Math.max(SIZE[0], node.size[0]), Math.max(SIZE[1], node.size[1])])
+  handOnToCanvas(panel.element, panel.list, app)
+  addPanel(node, panel.element)
+  follow(node, panel)
 
   after(widgets.pinned, 'callback', () => panel.refresh())
   after(widgets.threshold, 'callback', () => panel.refresh())
   after(node, 'onExecuted', (output) => {
     const [file] = output?.concept_explorer ?? []
     if (!file) return
-    remember(node, host, file)
+    remember(node, STATE, file)
+    panel.end()
     load(panel, file, used)
   })
   after(node, 'onConfigure', () => {
-    const file = remembered(host)
+    const { file, isOwn } = remembered(node, STATE) ?? {}
+    if (file && !isOwn) panel.begin()
     if (file) load(panel, file, used)
     panel.refresh()
   })
 }
 
-/**
- * The maps of the last run stay with the browser's tab, not with the workflow: a run is no change of it. The key that finds them is
- * the node's, so that they are there again after undo, for a copy, and when page or workflow are loaded anew. A copy that runs takes
- * a key of its own.
- */
-function remember(node, host, file) {
-  const isKey = (key) => key && !node.graph.nodes.some((other) => other !== node && other.properties[STATE]?.key === key)
-  if (!isKey(host.state.key)) host.state = { ...host.state, key: crypto.randomUUID?.() ?? String(Math.random()) }
-  sessionStorage.setItem(`${STATE} ${host.state.key}`, file)
-}
-
-function remembered(host) {
-  return host.state.key && sessionStorage.getItem(`${STATE} ${host.state.key}`)
+/** Not in the properties panel, which would give it that panel's width and show none of it. */
+function addPanel(node, element) {
+  const options = { serialize: false, hideInPanel: true, getMinHeight: () => 260 }
+  const widget = node.addDOMWidget('explorer', 'CONCEPT_EXPLORER', element, options)
+  widget.serialize = false
+  Object.defineProperty(widget, 'width', { get: () => undefined, set: () => {} }) // the node's own
+  node.setSize([Math.max(SIZE[0], node.size[0]), Math.max(SIZE[1], node.size[1])])
 }
 
 /** Run `then` after a method that may be there already. */
@@ -102,30 +100,18 @@ async function load(panel, file, used) {
   if (panel.loading === file) return
   panel.loading = file
   try {
-    const response = await api.fetchApi(address(file))
-    const about = response.status === 404 ? null : await response.json()
-    const pictures = about && (await Promise.all(about.pictures.map(picture)))
+    const found = await fetchMaps(file)
     if (panel.loading !== file) return // a newer run
-    if (!about) {
+    if (!found) {
       panel.loading = null // a run with the same outcome makes the same file again
       return panel.say(panel.host.words.gone)
     }
-    Object.assign(used, { pinned: about.pinned, threshold: about.threshold })
-    panel.show(new ConceptMaps(about), pictures)
+    const { pinned, threshold } = found.maps.about
+    Object.assign(used, { pinned, threshold })
+    panel.show(found.maps, found.pictures)
   } catch (error) {
     panel.loading = null
     panel.say(`${error}`)
     throw error
   }
-}
-
-async function picture(file) {
-  const image = new Image()
-  image.src = api.apiURL(address(file))
-  await image.decode()
-  return image
-}
-
-function address(file) {
-  return `/view?${new URLSearchParams({ filename: file, type: 'temp' })}`
 }

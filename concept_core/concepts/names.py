@@ -11,15 +11,28 @@ def parse_concepts(text: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for line in text.splitlines() for name in line.split(",") if name.strip()))
 
 
-def joined(text: str, names) -> list[str] | None:
+def named(text: str, names) -> str | None:
+    """The name that a text means: itself, else the only one that differs in nothing but case."""
+    if text in names:
+        return text
+    alike = [name for name in names if name.casefold() == text.casefold()]
+    return alike[0] if len(alike) == 1 else None
+
+
+def itself(text: str, names) -> str | None:
+    return text if text in names else None
+
+
+def joined(text: str, names, named=named) -> list[str] | None:
     """The names that "a + b" joins, or None if it does not consist of names. A name that holds a plus goes before what it could join."""
     text = text.strip()
-    if text in names:
-        return [text]
+    whole = named(text, names)
+    if whole is not None:
+        return [whole]
     for place in (place for place in range(len(text) - 1, 0, -1) if text[place] == JOIN):
-        first = text[:place].strip()
-        rest = joined(text[place + 1 :], names) if first in names else None
-        if rest:
+        first = named(text[:place].strip(), names)
+        rest = joined(text[place + 1 :], names, named) if first is not None else None
+        if first is not None and rest:
             return [first, *rest]
     return None
 
@@ -31,5 +44,5 @@ def check_names(shown: list[str], hidden: Sequence[str] = ()):
     for name in (*shown, *hidden):
         if name == ALL:
             raise ValueError(f'A concept cannot be called "{ALL}", which stands for all concepts: write it in words.')
-        if joined(name, {*shown, *hidden} - {name}):
+        if joined(name, {*shown, *hidden} - {name}, itself):
             raise ValueError(f'"{name}" joins two concepts that are named too: leave it out here, and write it in Concept Mask.')

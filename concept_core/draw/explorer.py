@@ -1,21 +1,22 @@
 """Maps for the Explorer, which draws them in the browser; and the mask that it shows."""
 
 import base64
-import logging
+from collections.abc import Callable, Iterator
 
-import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from ..maps.maps import Maps
 from ..maps.pictures import pictures_for
 from ..maps.presence import presence
-from ..maps.selection import Selection, select
-from ..masks.masks import at_pixels, check_that_concepts_compete
+from ..maps.selection import select, select_known
+from ..masks.masks import EDGE_RADIUS, MIN_AREA, ON_THE_WAY, at_pixels, empty_mask, masks, say
 from .colormaps import COLORMAPS
-from .heatmaps import EACH_ALONE, scaled
 from .segmentation import PALETTE
 
 LEVELS = 65535  # of a value in 16 bit
+DRAWN = 768  # side of what the browser draws, in pixels
+DRAWN_TOGETHER = 2**23  # pixels of all maps with edges: about a second, and some MB
 
 
 def explorable(maps: Maps) -> dict:
@@ -40,23 +41,46 @@ def explorable(maps: Maps) -> dict:
         "presence": presence(maps, select(maps, "*")).tolist() if maps.softmaxed else None,
         "palette": PALETTE,
         "colormap": COLORMAPS["plasma"].split(),
+        "min_area": MIN_AREA,
     }
 
 
-def pinned_mask(maps: Maps, pinned: str, threshold: float, image: Tensor | None = None) -> Tensor:
-    """[B, H, W] float32, 0 or 1: where the joined map of the pinned concepts is at least the threshold; zeros if none is pinned.
+def with_edges(maps: Maps, image: Tensor) -> Iterator[Tensor]:
+    """For each picture [C, H, W] uint8: the maps with the picture's edges, 0 and 255 being each map's own lowest and highest value.
 
-    pinned: as selection.select reads it, all of it joined. threshold: a share; of raw scores the way from the map's lowest to
-    its highest. image: see pictures_for; the masks take its size. ValueError for an unknown concept.
+    They are as large as the browser draws them, smaller where there are many.
     """
     pictures = pictures_for(maps, image)
-    if not pinned.strip():
-        logging.info("Concept Attention: no concept is pinned in the Explorer, so its mask is empty.")
-        return torch.zeros(len(maps.values), *(maps.image_size if image is None else image.shape[1:3]))
-    check_that_concepts_compete(maps)
-    members = dict.fromkeys(member for selection in select(maps, pinned) for member in selection.members)
-    joined = Selection(pinned, tuple(members)).of(maps.values, maps.softmaxed)
-    if not maps.softmaxed:
-        joined = scaled(joined[:, None], EACH_ALONE)[:, 0]
-    smooth = [at_pixels(maps, values[None], picture, edge_radius=0)[0] for values, picture in zip(joined, pictures)]
-    return (torch.stack(smooth) >= threshold).float()
+    size = drawn_size(tuple(image.shape[1:3]), maps.values.shape[0] * maps.values.shape[1])
+    for number, picture in enumerate(pictures):
+        small = adaptive_avg_pool2d(picture.movedim(-1, 0), size).movedim(0, -1)
+        values = maps.values[number]
+        low, high = values.amin((1, 2), keepdim=True), values.amax((1, 2), keepdim=True)
+        levels = (at_pixels(maps, values, small, EDGE_RADIUS) - low) / (high - low).clamp(min=1e-30)
+        yield (levels * 255).round_().clamp_(0, 255).byte()
+
+
+def drawn_size(size: tuple[int, int], count: int) -> tuple[int, int]:
+    """Of a picture's height and width, where so many maps are drawn."""
+    height, width = size
+    scale = min(1, DRAWN / max(size), (DRAWN_TOGETHER / count / (height * width)) ** 0.5)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def selected_mask(
+    maps: Maps, selected: str, threshold: float, image: Tensor | None = None, tell: Callable[[str], None] = say
+) -> tuple[Tensor, str]:
+    """The mask of the selected concepts [B·S, H, W], as Concept Mask's method threshold makes it; and their names.
+
+    selected: as selection.select reads it; names that are not there are left out, and where none is left the mask is [B, H, W] of zeros.
+    threshold: a share; of raw scores the way from a map's lowest to its highest. image: see pictures_for.
+    """
+    selections, unknown = select_known(maps, selected)
+    known = ", ".join(selection.label for selection in selections)
+    if unknown:
+        tell(f"there is no map of {', '.join(unknown)}, selected in the Explorer.")
+    if not selections:
+        tell("no concept is selected in the Explorer, so its mask is empty.")
+        return empty_mask(maps, image), known
+    method = "threshold" if maps.softmaxed else ON_THE_WAY
+    return masks(maps, known, method, threshold, image, min_area=MIN_AREA, tell=tell), known

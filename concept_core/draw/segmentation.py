@@ -8,7 +8,7 @@ from torch import Tensor
 from ..maps.maps import Maps
 from ..maps.pictures import pictures_for
 from ..maps.presence import labelled
-from ..masks.masks import say_absent, winners
+from ..masks.masks import absent, say, winners
 from .colormaps import from_hex
 from .labels import draw_legend
 
@@ -20,13 +20,18 @@ PALETTE = (
 
 
 def segment(
-    maps: Maps, image: Tensor | None = None, opacity: float = 0.6, labels: bool = True, progress: Callable[[], None] = lambda: None
+    maps: Maps,
+    image: Tensor | None = None,
+    opacity: float = 0.6,
+    labels: bool = True,
+    progress: Callable[[], None] = lambda: None,
+    tell: Callable[[str], None] = say,
 ) -> tuple[Tensor, Tensor]:
     """segmentation [B, H, W, 3] and masks [B·C, H, W], picture by picture and concept by concept within it, in 0..1.
 
     Every pixel belongs to one concept. Where the background list wins the picture stays as it is, or black without one.
-    image: see pictures_for; both outputs take its size and its edges. progress is called after each picture. ValueError where
-    one concept alone is named.
+    image: see pictures_for; both outputs take its size and its edges. progress is called after each picture, tell with a sentence
+    for each concept that is not found. ValueError where one concept alone is named.
     """
     segmentations, masks = [], []
     for number, picture in enumerate(pictures_for(maps, image), 1):
@@ -35,7 +40,7 @@ def segment(
         parts = torch.stack([winner == place for place in range(maps.num_shown)])
         for name, part in zip(maps.names, parts):
             if not part.any():
-                say_absent(name, number)
+                tell(absent(name, number))
         segmentation = _coloured(winner, parts.any(0), picture, opacity)
         segmentations.append(draw_legend(segmentation, labelled(single), colours(maps.num_shown)) if labels else segmentation)
         masks.append(parts.float())

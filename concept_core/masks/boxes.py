@@ -11,10 +11,8 @@ from torch import Tensor
 from ..maps.maps import Maps
 from ..maps.presence import presence
 from ..maps.selection import select
-from .masks import masks
+from .masks import MIN_AREA, masks
 from .morphology import CORNERS_CONNECT, without_small_parts
-
-MIN_AREA = 0.001  # of the picture
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,14 @@ RELATIVE = {
     "otsu": thresholds.otsu,
 }  # they stretch each map, so an absent concept's too
 METHODS = ("soft", "threshold", "mean", "otsu", "winner")
+ON_THE_WAY = "on the way"  # of each map from its lowest to its highest: a threshold for raw scores, and no choice of the mask node
 EDGE_RADIUS = 32
 CELLS_PER_RADIUS = 4
+MIN_AREA = 0.001  # of the picture
+
+
+def say(text: str):
+    logging.info("Concept Attention: %s", text)
 
 
 def masks(
@@ -37,13 +43,14 @@ def masks(
     min_area: float = 0.0,
     invert: bool = False,
     progress: Callable[[], None] = lambda: None,
+    tell: Callable[[str], None] = say,
 ) -> Tensor:
     """[B·S, H, W] float32 in 0..1, picture by picture and selection by selection within it.
 
     image: see pictures_for; the masks take its size and, unless edge_radius is 0, its edges. edge_radius: how far edges
     move, in pixels of the sampled picture. grow and feather: in pixels of the mask. min_area: a share of the picture.
-    progress is called after each mask. A concept that is not found has a mask of zeros, and the log says so. ValueError for an
-    unknown concept, raw scores where the method compares shares, values out of range.
+    progress is called after each mask. A concept that is not found has a mask of zeros, and tell is called with a sentence on it.
+    ValueError for an unknown concept, raw scores where the method compares shares, values out of range.
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold must lie in 0..1, it is {threshold:g}.")
@@ -60,16 +67,22 @@ def masks(
         for selection, mask in zip(selections, cut):
             result.append(torch.from_numpy(morphology.finish(mask.numpy(), min_area, fill_holes, grow, feather)))
             if not mask.any():
-                say_absent(selection.label, number)
+                tell(absent(selection.label, number))
             elif not result[-1].any():
-                logging.info("Concept Attention: min_area or shrinking leaves nothing of %s in picture %d.", selection.label, number)
+                tell(f"min_area or shrinking leaves nothing of {selection.label} in picture {number}.")
             progress()
     result = torch.stack(result)
     return 1 - result if invert else result
 
 
-def say_absent(label: str, number: int):
-    logging.info("Concept Attention: nothing is found of %s in picture %d.", label, number)
+def absent(label: str, number: int) -> str:
+    return f"nothing is found of {label} in picture {number}."
+
+
+def empty_mask(maps: Maps, image: Tensor | None) -> Tensor:
+    """[B, H, W] of zeros; image: see pictures_for."""
+    pictures_for(maps, image)
+    return torch.zeros(len(maps.values), *(maps.image_size if image is None else image.shape[1:3]))
 
 
 def winners(maps: Maps, picture: Tensor | None, edge_radius: int = EDGE_RADIUS) -> Tensor:
@@ -101,10 +114,14 @@ def _cut(maps, selections, method, threshold, picture, edge_radius):
     """One mask [H, W] per selection, for maps of a single picture."""
     if method == "winner":
         return _winning(maps, selections, picture, edge_radius)
-    values = at_pixels(maps, gather(maps.values, selections, maps.softmaxed)[0], picture, edge_radius)
+    chosen = gather(maps.values, selections, maps.softmaxed)[0]
+    values = at_pixels(maps, chosen, picture, edge_radius)
     if method == "threshold":
         maps.check_softmax("A threshold needs shares in 0..1, which some other methods do not")
         return (values >= threshold).float()
+    if method == ON_THE_WAY:
+        low, high = chosen.amin((1, 2), keepdim=True), chosen.amax((1, 2), keepdim=True)
+        return (values >= low + threshold * (high - low).masked_fill(high == low, 1)).float()
     there = presence(maps, selections)[0] >= ABSENT if maps.softmaxed else torch.ones(len(selections))
     found = [RELATIVE[method](value, maps.softmaxed) if present else None for value, present in zip(values, there)]
     return [torch.zeros_like(value) if mask is None else mask for value, mask in zip(values, found)]

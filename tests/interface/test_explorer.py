@@ -19,8 +19,9 @@ def workflow(live):
 
 
 @pytest.fixture
-def explorer(editor, workflow):
+def explorer(editor, workflow, live):
     explorer = Explorer(editor, workflow)
+    explorer.temporary = live.base / "temp"
     explorer.run()
     return explorer
 
@@ -70,53 +71,101 @@ def test_resting_on_a_concept_shows_its_map(explorer):
     assert explorer.seen() == ["circle"]
 
 
-def test_clicks_pin(explorer):
+def test_clicks_select(explorer):
     spots = places(explorer)
     name, other = [name for name in spots if name != "circle"][:2]
-    explorer.page.mouse.click(*explorer.at(*spots[name]))
-    assert explorer.widget("pinned") == name and explorer.pinned() == [name]
+    for _ in range(2):  # again changes nothing
+        explorer.page.mouse.click(*explorer.at(*spots[name]))
+        assert explorer.widget("pinned") == name and explorer.selected() == [name]
     explorer.row(other).locator(".name").click(modifiers=["Shift"])
-    assert explorer.widget("pinned") == f"{name} + {other}" and set(explorer.pinned()) == {name, other}
+    assert explorer.widget("pinned") == f"{name} + {other}" and set(explorer.selected()) == {name, other}
     explorer.row(name).locator("button").click()
-    assert explorer.widget("pinned") == other
     explorer.row(other).locator(".name").click()
-    assert explorer.widget("pinned") == "" and explorer.pinned() == []
+    assert explorer.widget("pinned") == other and not explorer.notes()
+    explorer.row(other).locator("button").click()
+    assert explorer.widget("pinned") == "" and explorer.selected() == []
+    assert explorer.notes() == [["warning", "Nothing is selected: the mask that comes out is empty."]]
     exported = explorer.editor.exported()
     (inputs,) = (node["inputs"] for node in exported.values() if node["class_type"] == "ConceptAttentionExplorer")
     assert inputs.keys() == {"maps", "image", "pinned", "threshold"} and inputs["pinned"] == ""
 
 
-def test_the_mask_that_is_drawn_is_the_mask_that_comes_out(explorer, live):
+def test_a_drag_over_the_picture_is_no_click(explorer):
     spots = places(explorer)
-    name = next(name for name in spots if name not in ("grass", "circle"))  # clicked, circle would no longer be pinned
-    explorer.row(name).click()
-    explorer.page.mouse.move(5, 500)
+    explorer.page.mouse.move(*explorer.at(*spots["grass"]))
+    explorer.page.mouse.down()
+    explorer.page.mouse.move(*explorer.at(0.5, 0.5), steps=4)
+    explorer.page.mouse.up()
+    assert explorer.widget("pinned") == "circle"
+
+
+def test_names_that_are_not_there_are_left_out_and_named(explorer):
+    explorer.set_widget("pinned", "Circle + cat, dog")
+    assert explorer.selected() == ["circle"]
+    assert explorer.notes() == [["warning", "Not among the concepts, and left out of the mask: cat, dog."]]
+    explorer.run()
+    assert explorer.selected() == ["circle"] and made_by(explorer, "ConceptAttentionMask")
+    explorer.set_widget("pinned", "cat")
+    explorer.run()
+    assert [kind for kind, _ in explorer.notes()] == ["warning", "warning"]
+    assert not np.any(made_by(explorer, "MaskPreview")) and not np.any(made_by(explorer, "ConceptAttentionMask"))
+    told = explorer.page.locator(".concept-told")
+    assert told.inner_text() == "no concept is named, so the mask is empty."
+    explorer.editor.screenshot("nothing known")
+    explorer.set_widget("pinned", "circle")
+    explorer.run()
+    assert told.is_hidden()
+
+
+def made_by(explorer, node_type):
+    """The masks that the last run's node of that type showed, [H, W] of booleans each."""
+    images = explorer.page.evaluate(
+        """async (type) => {
+            const { api } = await import('/scripts/api.js')
+            const history = await (await api.fetchApi('/history?max_items=1')).json()
+            const [{ outputs }] = Object.values(history)
+            return outputs[app.graph.nodes.find((node) => node.type === type).id].images.map(({ filename }) => filename)
+        }""",
+        node_type,
+    )
+    return [np.asarray(Image.open(explorer.temporary / name).convert("L")) > 127 for name in images]
+
+
+@pytest.mark.parametrize("text", ["star", "circle + star", "circle, star"])
+def test_the_mask_that_is_drawn_comes_out_of_both_nodes(explorer, text):
+    explorer.editor.page.evaluate(
+        """() => {
+            const mask = app.graph.nodes.find((node) => node.type === 'ConceptAttentionMask')
+            mask.widgets.find((widget) => widget.name === 'method').value = 'threshold'
+        }"""
+    )
+    explorer.set_widget("pinned", text)
     explorer.button("Mask").click()
     explorer.page.locator(".concept-explorer input").fill("1")
+    count = 1 + text.count(",")
     shares = []
     for threshold in (0.3, 0.6):
         explorer.set_widget("threshold", threshold)
+        explorer.page.evaluate(
+            """(threshold) => {
+                const mask = app.graph.nodes.find((node) => node.type === 'ConceptAttentionMask')
+                mask.widgets.find((widget) => widget.name === 'threshold').value = threshold
+            }""",
+            threshold,
+        )
         drawn = (explorer.drawn() != [12, 12, 16]).any(2)
         shares.append(drawn.mean())
-        assert drawn.shape == (192, 256)
         explorer.run()
-        image = explorer.page.evaluate(
-            """async () => {
-                const { api } = await import('/scripts/api.js')
-                const history = await (await api.fetchApi('/history?max_items=1')).json()
-                const [{ outputs }] = Object.values(history)
-                return outputs[app.graph.nodes.find((node) => node.title === 'Pinned').id].images[0]
-            }"""
-        )
-        made = np.asarray(Image.open(live.base / "temp" / image["filename"]).convert("L")) > 127
-        assert (made != drawn).mean() < 0.002
-    assert shares[0] > shares[1] > 0.01
+        ours, theirs = made_by(explorer, "MaskPreview"), made_by(explorer, "ConceptAttentionMask")
+        assert len(ours) == len(theirs) == 2 * count and np.array_equal(ours, theirs)
+        assert (np.any(ours[:count], 0) != drawn).mean() < 0.0005
+        assert ((explorer.drawn() != [12, 12, 16]).any(2) == drawn).all()
+    assert shares[0] >= shares[1] > 0.01
     explorer.editor.screenshot("mask")
 
 
 def test_keys(explorer):
     explorer.row("circle").click()
-    explorer.row("circle").click()  # pinned again
     explorer.page.mouse.move(5, 500)
     before = explorer.page.evaluate(f"() => [...{NODE}.pos]")
     seen = []
@@ -157,7 +206,7 @@ def test_opacity_acts_at_once(explorer):
 
 def state_of(explorer):
     explorer.wait()
-    return explorer.widget("pinned"), explorer.widget("threshold"), explorer.pinned(), explorer.drawn().tolist()
+    return explorer.widget("pinned"), explorer.widget("threshold"), explorer.selected(), explorer.drawn().tolist()
 
 
 def test_it_survives_a_reload_of_the_page_and_of_the_workflow(explorer):
@@ -176,17 +225,17 @@ def test_it_survives_a_reload_of_the_page_and_of_the_workflow(explorer):
 def test_undo_and_redo(explorer):
     explorer.page.mouse.click(*explorer.at(0.02, 0.02))
     explorer.page.wait_for_timeout(300)
-    pins = [explorer.widget("pinned")]
+    selected = [explorer.widget("pinned")]
     explorer.row("star").locator(".name").click()
     explorer.page.wait_for_timeout(300)
-    pins.append(explorer.widget("pinned"))
-    assert pins == ["grass", "star"]
+    selected.append(explorer.widget("pinned"))
+    assert selected == ["grass", "star"]
     explorer.editor.run_command("Comfy.Undo")
     explorer.page.wait_for_timeout(500)
-    assert state_of(explorer)[::2][0] == "grass" and explorer.pinned() == ["grass"]
+    assert state_of(explorer)[::2][0] == "grass" and explorer.selected() == ["grass"]
     explorer.editor.run_command("Comfy.Redo")
     explorer.page.wait_for_timeout(500)
-    assert state_of(explorer)[0] == "star" and explorer.pinned() == ["star"]
+    assert state_of(explorer)[0] == "star" and explorer.selected() == ["star"]
 
 
 def test_undo_across_a_run_keeps_the_maps(explorer):
@@ -198,10 +247,10 @@ def test_undo_across_a_run_keeps_the_maps(explorer):
     explorer.editor.run_command("Comfy.Undo")
     explorer.page.wait_for_timeout(500)
     explorer.wait()
-    assert explorer.pinned() == ["circle"]
+    assert explorer.selected() == ["circle"]
 
 
-def test_a_pin_that_another_node_gives(explorer):
+def test_what_is_selected_may_come_from_another_node(explorer):
     explorer.page.evaluate(
         f"""() => {{
             const text = LiteGraph.createNode('PrimitiveStringMultiline')
@@ -211,9 +260,9 @@ def test_a_pin_that_another_node_gives(explorer):
         }}"""
     )
     explorer.run()
-    explorer.page.wait_for_function("document.querySelector('.concept-explorer li.pinned .name')?.textContent === 'star'")
+    explorer.page.wait_for_function("document.querySelector('.concept-explorer li.selected .name')?.textContent === 'star'")
     explorer.row("square").locator(".name").click()
-    assert explorer.pinned() == ["star"]
+    assert explorer.selected() == ["star"]
     assert "comes from another node" in explorer.page.locator(".concept-explorer p").inner_text()
 
 
@@ -308,7 +357,7 @@ def test_in_the_other_rendering_of_nodes(editor, workflow):
     assert explorer.widget("threshold") == pytest.approx(0.8) and (explorer.drawn() != before).any()
     node.locator("input:not([type=range])").first.fill("star")
     explorer.page.keyboard.press("Tab")
-    explorer.page.wait_for_function("document.querySelector('.concept-explorer li.pinned .name').textContent === 'star'")
+    explorer.page.wait_for_function("document.querySelector('.concept-explorer li.selected .name').textContent === 'star'")
     editor.screenshot("other rendering")
 
 
@@ -327,3 +376,123 @@ def test_in_chinese(editor, workflow):
     explorer.run()
     assert explorer.button("热力图").is_visible()
     editor.screenshot("chinese")
+
+
+RENDERINGS = pytest.mark.parametrize("as_elements", [False, True], ids=["drawn", "as elements"])
+
+
+@pytest.fixture
+def rendered(editor, workflow, as_elements):
+    """The Explorer after a run, in one of the two renderings of nodes."""
+    editor.start(**{"Comfy.VueNodes.Enabled": as_elements})
+    explorer = Explorer(editor, workflow)
+    explorer.run()
+    explorer.page.wait_for_timeout(300)
+    return explorer
+
+
+def view(explorer):
+    return explorer.page.evaluate("() => [app.canvas.ds.scale, ...app.canvas.ds.offset]")
+
+
+@RENDERINGS
+def test_wheel_and_middle_button_move_the_graph(rendered):
+    mouse, nodes = rendered.page.mouse, "() => app.graph.nodes.length"
+    before = rendered.page.evaluate(nodes)
+    for clicked in (rendered.canvas, rendered.row("grass").locator(".name")):
+        clicked.click()
+        mouse.wheel(0, -120)
+        rendered.page.wait_for_timeout(300)
+        assert view(rendered)[0] > 1.05
+        rendered.center()
+    start = view(rendered)
+    x, y = rendered.at(0.5, 0.5)
+    mouse.move(x, y)
+    mouse.down(button="middle")
+    mouse.move(x + 40, y + 30, steps=4)
+    mouse.up(button="middle")
+    rendered.page.wait_for_timeout(300)
+    assert np.round(np.subtract(view(rendered), start)).tolist() == [0, 40, 30] and rendered.page.evaluate(nodes) == before
+    rendered.center()
+    long = rendered.page.locator(".concept-explorer ol")
+    long.evaluate("(list) => { list.style.flex = 'none'; list.style.height = '50px' }")
+    rendered.row("circle").locator(".name").click()
+    mouse.wheel(0, 40)
+    rendered.page.wait_for_timeout(300)
+    assert view(rendered)[0] == 1 and long.evaluate("(list) => list.scrollTop") > 0
+
+
+def test_the_properties_panel_leaves_it_as_it_is(explorer):
+    explorer.page.evaluate("() => app.extensionManager.setting.set('Comfy.RightSidePanel.IsOpen', true)")
+    explorer.page.evaluate(f"() => app.canvas.selectItems([{NODE}])")
+    explorer.page.locator(".widget-item", has_text="threshold").first.wait_for()
+    explorer.center()
+    assert not explorer.page.locator(".widget-item", has_text="explorer").count()
+    node = explorer.page.evaluate(f"() => {NODE}.size[0]")
+    assert node - 30 < explorer.page.locator(".concept-explorer").bounding_box()["width"] < node
+    explorer.page.evaluate("() => app.extensionManager.setting.set('Comfy.RightSidePanel.IsOpen', false)")
+
+
+def test_a_run_that_fails_says_why_until_the_next_one(explorer):
+    explorer.page.evaluate(
+        "() => { app.graph.nodes.find((node) => node.type === 'ConceptAttentionDecode').widgets[1].value = '77' }"  # blocks
+    )
+    with pytest.raises(RuntimeError, match="not within this model"):
+        explorer.editor.queue()
+    explorer.page.locator(".concept-explorer .error").wait_for()
+    (kind, text), (other, earlier) = explorer.notes()
+    assert kind == "error" and text.startswith("The run failed at Decode Concept Maps: blocks")
+    assert other == "earlier" and "earlier run" in earlier
+    explorer.editor.screenshot("failed")
+    explorer.page.evaluate("() => { app.graph.nodes.find((node) => node.type === 'ConceptAttentionDecode').widgets[1].value = 'auto' }")
+    explorer.run()
+    assert not explorer.notes()
+
+
+def test_its_own_failure_is_said_too(explorer):
+    explorer.page.evaluate(
+        f"""() => {{
+            const image = LiteGraph.createNode('EmptyImage')
+            app.graph.add(image)
+            image.connect(0, {NODE}, {NODE}.findInputSlot('image'))
+        }}"""
+    )
+    with pytest.raises(RuntimeError):
+        explorer.editor.queue()
+    explorer.page.locator(".concept-explorer .error", has_text="image: 512 x 512 pixels have other proportions").wait_for()
+
+
+def test_a_template_that_was_only_run_has_its_maps_after_a_reload(editor, workflow):
+    editor.page.evaluate("(workflow) => app.loadGraphData(workflow, true, true, 'a template')", workflow)
+    explorer = Explorer(editor)
+    explorer.run()
+    editor.page.wait_for_timeout(1500)  # it is stored as a draft
+    editor.reload()
+    explorer.wait()
+
+
+def test_what_has_no_effect_in_concept_mask_is_greyed_out(editor):
+    editor.only("ConceptAttentionMask")
+    editor.page.evaluate(
+        "() => { window.mask = app.graph.nodes[0]; window.image = LiteGraph.createNode('LoadImage'); app.graph.add(image) }"
+    )
+    disabled = "() => mask.widgets.filter((widget) => widget.disabled).map((widget) => widget.name)"
+    assert editor.page.evaluate(disabled) == ["threshold", "edge_radius"]
+    editor.page.evaluate("() => image.connect(0, mask, 'image')")
+    editor.page.evaluate("() => { mask.widgets[1].value = 'threshold'; mask.widgets[1].callback('threshold') }")
+    assert editor.page.evaluate(disabled) == []
+    saved = editor.serialized()
+    editor.page.evaluate("(saved) => app.loadGraphData(saved)", saved)
+    editor.page.wait_for_function("app.graph.nodes.length === 2")
+    assert editor.page.evaluate(disabled.replace("mask.", "app.graph.nodes.find((node) => node.comfyClass.endsWith('Mask')).")) == []
+
+
+def test_in_app_mode_the_picture_is_as_wide_as_there_is_room(editor, workflow):
+    (node,) = (node for node in workflow["nodes"] if node["type"] == "ConceptAttentionExplorer")
+    chosen = {"linearMode": True, "linearData": {"inputs": [[node["id"], "explorer"]], "outputs": [node["id"]]}}
+    app = {**workflow, "extra": {**workflow.get("extra", {}), **chosen}}
+    editor.page.evaluate("(app) => window.app.loadGraphData(app, true, true, 'an app')", app)
+    explorer = Explorer(editor)
+    explorer.run()
+    panel, picture = explorer.page.locator(".concept-explorer").bounding_box(), explorer.canvas.bounding_box()
+    assert panel["width"] > 250 and picture["width"] > panel["width"] - 12

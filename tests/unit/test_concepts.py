@@ -52,7 +52,7 @@ def test_joined_names(text, names):
 def test_names_that_no_node_could_tell_apart(shown, hidden, message):
     with pytest.raises(ValueError, match=message):
         check_names(shown, hidden)
-    check_names(["C++", "cat", "salt + pepper"], ["sky"])
+    check_names(["C++", "cat", "salt + pepper", "Cat + SKY"], ["sky"])
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,11 @@
 import base64
 import json
-import logging
 
 import numpy as np
 import pytest
 import torch
-from concept_attention.concept_core.draw.explorer import explorable, pinned_mask
-from concept_attention.concept_core.masks.masks import masks
+from concept_attention.concept_core.draw.explorer import DRAWN_TOGETHER, drawn_size, explorable, selected_mask, with_edges
+from concept_attention.concept_core.masks.masks import at_pixels, masks
 from drawn_maps import maps, painted
 
 
@@ -26,29 +25,65 @@ def test_the_browser_gets_the_maps_at_their_own_size(shares):
     assert len(about["values"]) == 4 * -(-2 * made.values.numel() // 3)  # base64 of two bytes each
 
 
-def test_the_mask_is_where_the_pinned_concepts_reach_the_threshold():
+def mask(*arguments):
+    return selected_mask(*arguments)[0]
+
+
+@pytest.mark.parametrize("text", ["left", "left + top", "left, top", "*", "Left + TOP"])
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.6])
+def test_the_mask_is_that_of_concept_mask(text, threshold):
     made = maps(batch=2)
-    assert torch.equal(pinned_mask(made, "left", 0.3), masks(made, "left", "threshold", 0.3))
-    joined = masks(made, "left + top", "threshold", 0.6)
-    for text in ("left + top", "left, top", "top + left"):
-        assert torch.equal(pinned_mask(made, text, 0.6), joined)
-    assert joined.shape == (2, 96, 128)
-    assert pinned_mask(made, "left", 0.5, painted(made, (192, 256))).shape == (2, 192, 256)
+    for image in (None, painted(made), painted(made, (192, 256))):
+        expected = masks(made, text, "threshold", threshold, image, min_area=0.001)
+        assert torch.equal(mask(made, text, threshold, image), expected) and expected.any()
 
 
 def test_raw_scores_are_cut_between_their_lowest_and_highest():
     made = maps(softmaxed=False)
     made.values.mul_(90).sub_(40)
-    assert torch.equal(pinned_mask(made, "left", 0.5), pinned_mask(maps(), "left", (0.95 + 0.01) / 2))
+    assert torch.equal(mask(made, "left", 0.5), mask(maps(), "left", (0.95 + 0.01) / 2))
+    made.values[:, 0] = 7.0
+    assert mask(made, "left", 0.5).eq(0).all()
 
 
-def test_nothing_pinned_is_an_empty_mask_and_is_told(caplog):
-    with caplog.at_level(logging.INFO):
-        assert pinned_mask(maps(batch=3), " ", 0.5).eq(0).all() and "no concept is pinned" in caplog.text
+@pytest.mark.parametrize(
+    ("text", "known", "told"),
+    [
+        (" ", "", ["no concept is selected in the Explorer, so its mask is empty."]),
+        ("cat", "", ["there is no map of cat, selected in the Explorer.", "no concept is selected in the Explorer, so its mask is empty."]),
+        ("left + cat", "left", ["there is no map of cat, selected in the Explorer."]),
+        ("cat, left + Top, dog", "left + Top", ["there is no map of cat, dog, selected in the Explorer."]),
+        ("absent", "absent", ["nothing is found of absent in picture 1."]),
+    ],
+)
+def test_what_is_not_there_is_left_out_and_told(text, known, told):
+    made, said = maps(), []
+    found, names = selected_mask(made, text, 0.5, None, said.append)
+    assert names == known and said == told
+    assert torch.equal(found, masks(made, known, "threshold", min_area=0.001) if known else torch.zeros(1, 96, 128))
 
 
-def test_what_is_wrong_is_told():
-    with pytest.raises(ValueError, match="There is no map of 'cat'. There are: left, top, absent, rest"):
-        pinned_mask(maps(), "left + cat", 0.5)
+def test_an_image_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="other proportions"):
-        pinned_mask(maps(), "left", 0.5, torch.zeros(1, 96, 96, 3))
+        mask(maps(), "left", 0.5, torch.zeros(1, 96, 96, 3))
+
+
+def test_the_browser_gets_the_maps_with_the_pictures_edges():
+    made = maps(batch=2)
+    image = painted(made)
+    sent = list(with_edges(made, image))
+    assert len(sent) == 2
+    for number, levels in enumerate(sent):
+        values = made.values[number]
+        low, high = values.amin((1, 2), keepdim=True), values.amax((1, 2), keepdim=True)
+        torch.testing.assert_close(low + levels / 255 * (high - low), at_pixels(made, values, image[number], 32), atol=0.002, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "drawn"),
+    [((256, 192), 4, (256, 192)), ((1024, 2048), 5, (384, 768)), ((1, 4000), 1, (1, 768)), ((768, 768), 100, None)],
+)
+def test_they_are_no_larger_than_what_is_drawn_and_bounded_together(size, count, drawn):
+    height, width = drawn_size(size, count)
+    assert drawn in ((height, width), None) and height * width * count <= 1.01 * DRAWN_TOGETHER
+    assert drawn or height * width * count >= 0.99 * DRAWN_TOGETHER

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from concept_attention.concept_core.draw.explorer import pinned_mask
+from concept_attention.concept_core.draw.explorer import selected_mask
 from concept_attention.concept_core.draw.heatmaps import heatmaps
 from concept_attention.concept_core.draw.segmentation import segment
 from concept_attention.concept_core.maps.maps import Maps
@@ -253,8 +253,8 @@ TAKE_AN_IMAGE = {
     "heatmaps": heatmaps,
     "segment": segment,
     "detections": lambda made, image: detections(made, "*", image),
-    "pinned mask": lambda made, image: pinned_mask(made, "left", 0.5, image),
-    "nothing pinned": lambda made, image: pinned_mask(made, "", 0.5, image),
+    "selected mask": lambda made, image: selected_mask(made, "left", 0.5, image)[0],
+    "nothing selected": lambda made, image: selected_mask(made, "", 0.5, image)[0],
 }
 
 

@@ -23,6 +23,8 @@ def chosen(text):
         ("sky", [("sky", (3,))]),  # of the background list
         ("rock, dragon + sky,\nrock", [("rock", (1,)), ("dragon + sky", (0, 3))]),
         ("*", [("dragon", (0,)), ("rock", (1,)), ("c + d", (2,))]),
+        ("Rock, DRAGON + Sky", [("Rock", (1,)), ("DRAGON + Sky", (0, 3))]),
+        ("C + D + sky", [("C + D + sky", (2, 3))]),
     ],
 )
 def test_what_is_chosen(text, expected):
@@ -32,7 +34,7 @@ def test_what_is_chosen(text, expected):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("Rock", "There is no map of 'Rock'. There are: dragon, rock, c \\+ d, sky"),
+        ("Roc", "There is no map of 'Roc'. There are: dragon, rock, c \\+ d, sky"),
         ("rock + cat", "There is no map of 'cat'"),
         ("rock +", "There is no map of ''"),
         ("rock, cat", "There is no map of 'cat'"),
@@ -50,3 +52,10 @@ def test_shares_are_added_and_raw_scores_are_not():
     joined = select(MAPS, "dragon + sky, rock")
     assert gather(values, joined, softmaxed=True)[0, :, 0, 0].tolist() == pytest.approx([0.6, 0.3])
     assert gather(values, joined, softmaxed=False)[1, :, 2, 2].tolist() == pytest.approx([0.4, 0.3])
+
+
+def test_case_tells_names_apart_where_it_must():
+    cases = Maps(torch.zeros(1, 3, 2, 2), ("Bill", "bill", "Straße"), 3, True, (32, 32), 16)
+    assert [it.members for it in select(cases, "bill, Bill, STRASSE")] == [(1,), (0,), (2,)]
+    with pytest.raises(ValueError, match="There is no map of 'BILL'"):
+        select(cases, "BILL")

@@ -12,11 +12,10 @@ export function heatmap(map, [low, high], colormap, width, height) {
   })
 }
 
-/** Dark wherever the map is below the threshold, a part of the way from `low` to `high`; clear elsewhere. */
-export function mask(map, threshold, [low, high], width, height) {
-  const least = low + threshold * (high - low || 1)
+/** Dark wherever the mask is not; clear elsewhere. */
+export function mask(within, width, height) {
   return paint(width, height, (pixels, i) => {
-    if (map[i] >= least) return
+    if (within[i]) return
     pixels.set(DIMMED, 4 * i)
     pixels[4 * i + 3] = 255
   })

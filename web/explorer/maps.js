@@ -1,10 +1,12 @@
-// Concept maps in the browser: the numbers that concept_core/explorer.py packs, and what is asked of them.
+// Concept maps in the browser: the numbers that concept_core/draw/explorer.py packs, and what is asked of them.
 
 const LEVELS = 65535
 
 export class ConceptMaps {
-  constructor(about) {
+  /** edges: for each picture and concept the levels of its map with the picture's edges, { width, height, levels }; none without pictures. */
+  constructor(about, edges) {
     this.about = about
+    this.edges = edges
     this.names = about.names
     this.shown = about.shown
     ;[this.count, this.concepts, this.rows, this.columns] = about.shape
@@ -16,19 +18,39 @@ export class ConceptMaps {
 
   /** The map of one concept, or the joined map of several: the sum of shares, the highest of raw scores. */
   map(picture, members) {
-    const size = this.rows * this.columns
-    const joined = new Float32Array(size).fill(this.about.shares ? 0 : -Infinity)
-    for (const member of members) {
-      const start = (picture * this.concepts + member) * size
-      for (let i = 0; i < size; i++) {
-        const value = this.values[start + i]
-        joined[i] = this.about.shares ? joined[i] + value : Math.max(joined[i], value)
-      }
-    }
-    return joined
+    return this.join(members.map((member) => this.tokens(picture, member)))
   }
 
-  /** That map at picture size, smooth, as resize.upsample makes it. */
+  tokens(picture, member) {
+    const size = this.rows * this.columns
+    return this.values.subarray((picture * this.concepts + member) * size, (picture * this.concepts + member + 1) * size)
+  }
+
+  join(maps) {
+    if (maps.length === 1) return maps[0]
+    return maps.reduce((joined, map) => joined.map((value, i) => (this.about.shares ? value + map[i] : Math.max(value, map[i]))))
+  }
+
+  /** That map with its picture's edges, { width, height, values }; smooth where there is no picture. */
+  edged(picture, members, axes) {
+    const { down, across } = axes
+    if (!this.edges.length) return { width: across.pixels, height: down.pixels, values: this.smooth(picture, members, axes) }
+    const all = members.map((member) => {
+      const [low, high] = extremes(this.tokens(picture, member))
+      return Float32Array.from(this.edges[picture][member].levels, (level) => low + (level / 255) * (high - low))
+    })
+    const { width, height } = this.edges[picture][members[0]]
+    return { width, height, values: this.join(all) }
+  }
+
+  /** From which value on the joined map is in a mask: the threshold of shares, and of raw scores that part of their way. */
+  least(picture, members, threshold) {
+    if (this.about.shares) return threshold
+    const [low, high] = extremes(this.map(picture, members))
+    return low + threshold * (high - low || 1)
+  }
+
+  /** That map at picture size, smooth, as resize.upsample makes it: what the heatmap shows. */
   smooth(picture, members, { down, across }) {
     return upsample(this.map(picture, members), this.columns, down, across)
   }
@@ -58,19 +80,6 @@ export class ConceptMaps {
     return extremes(this.values.subarray(picture * this.concepts * size, (picture * this.concepts + this.shown) * size))
   }
 
-  /** Which concepts a text pins, as places in `names`; unknown ones are left out. As selection.select reads it. */
-  members(text) {
-    if (text.trim() === '*') return [...Array(this.shown).keys()]
-    const parts = text.split(/[,\n]/).map((part) => part.trim())
-    const names = parts.flatMap((part) => (this.names.includes(part) ? [part] : part.split('+').map((name) => name.trim())))
-    return [...new Set(names.map((name) => this.names.indexOf(name)).filter((place) => place >= 0))]
-  }
-
-  /** The text that pins those concepts. */
-  text(members) {
-    const names = members.map((member) => this.names[member])
-    return names.join(names.some((name) => name.includes('+')) ? ', ' : ' + ')
-  }
 }
 
 export function extremes(values) {

@@ -2,22 +2,27 @@
 // that is the host's.
 
 import { heatmap, mask, rgb, segmentation } from './drawing.js'
-import { extremes } from './maps.js'
+import { make, tick } from './elements.js'
+import { cut, union, withoutSmallParts } from './masks.js'
+import { read, write } from './selection.js'
 
 const LONGEST = 768 // pixels that are drawn; the browser scales them
 const VIEWS = ['heatmap', 'mask', 'segmentation']
-const CACHED = 24 // smooth maps
+const CACHED = 24 // maps at that size
+const DRAG = 5 // pixels on the screen: a pointer that moves farther does not click
 
 /**
- * host: { words, pinned: text, threshold: number, state: { view, opacity, picture }, isGiven(name) }, whose pinned and state are also
- * written to; isGiven: whether pinned or threshold comes from another node.
+ * host: { words, selected: text, threshold: number, state: { view, opacity, picture }, isGiven(name) }, whose selected and state are
+ * also written to; isGiven: whether what is selected, or the threshold, comes from another node.
  */
 export class ExplorerPanel {
   constructor(host) {
     this.host = host
-    this.maps = this.spot = this.hovered = this.current = null
+    this.maps = this.spot = this.hovered = this.current = this.pressed = null
     this.pictures = []
-    this.smooth = new Map()
+    this.full = new Map()
+    this.failure = this.hint = ''
+    this.isEarlier = false
     this.build(host.words)
     this.say(host.words.empty)
   }
@@ -41,57 +46,78 @@ export class ExplorerPanel {
     this.canvas = make('canvas', { title: words.stage })
     this.marker = make('div', { className: 'marker', hidden: true })
     this.stage = make('div', { className: 'stage' }, {}, make('div', { className: 'frame' }, {}, this.canvas, this.marker))
-    this.list = make('ol')
-    this.message = make('p')
+    this.list = make('ol', { tabIndex: -1 })
+    this.notes = make('div', { className: 'notes' })
     const bar = make('div', { className: 'bar' }, {}, ...this.views, this.opacity, this.pager)
-    this.element = make('div', { className: 'concept-explorer', tabIndex: 0 }, { captureWheel: true }, bar, this.stage, this.list, this.message)
+    this.element = make('div', { className: 'concept-explorer', tabIndex: 0 }, {}, bar, this.stage, this.list, this.notes)
     this.listen()
   }
 
   listen() {
     const { canvas, element, list } = this
-    canvas.onpointermove = canvas.onpointerdown = (event) => this.look(event)
+    canvas.onpointermove = (event) => this.look(event)
+    canvas.onpointerdown = (event) => {
+      this.pressed = [event.clientX, event.clientY]
+      this.look(event)
+    }
     canvas.onpointerleave = (event) => event.pointerType === 'mouse' && this.lookAway()
     canvas.onclick = (event) => {
+      const [x, y] = this.pressed ?? [event.clientX, event.clientY]
+      if (Math.hypot(event.clientX - x, event.clientY - y) > DRAG) return
       element.focus({ preventScroll: true })
       this.look(event)
       const [strongest] = this.ranked().filter(({ place }) => place < this.maps.shown)
-      this.pin(strongest.place, event.shiftKey)
+      this.select(strongest.place, event.shiftKey)
     }
     list.onpointerover = (event) => this.hover(placeOf(event))
     list.onpointerleave = () => this.hover(null)
     list.onclick = (event) => {
-      element.focus({ preventScroll: true })
+      list.focus({ preventScroll: true })
       const place = placeOf(event)
-      if (place !== null) this.pin(place, event.shiftKey || event.target.closest('button') !== null)
+      if (place !== null) this.select(place, event.shiftKey || event.target.closest('button') !== null)
     }
     element.onkeydown = (event) => this.key(event)
   }
 
   /** Show maps and their pictures, none or one for all or one each. */
   show(maps, pictures) {
-    Object.assign(this, { maps, pictures, spot: null, hovered: null, current: null })
-    this.smooth.clear()
+    Object.assign(this, { maps, pictures, spot: null, hovered: null, current: null, hint: '' })
+    this.full.clear()
     const [height, width] = maps.about.image_size
     const scale = Math.min(1, LONGEST / Math.max(height, width))
     this.canvas.width = Math.max(1, Math.round(width * scale))
     this.canvas.height = Math.max(1, Math.round(height * scale))
     this.axes = maps.axes(this.canvas.width, this.canvas.height)
-    this.canvas.parentElement.style.setProperty('--ratio', width / height)
-    this.tell('')
+    this.element.style.setProperty('--ratio', width / height)
     this.element.classList.remove('without-maps')
     this.refresh()
   }
 
   say(text) {
     this.maps = null
+    this.hint = text
     this.element.classList.add('without-maps')
-    this.tell(text)
+    this.note()
   }
 
-  tell(text) {
-    this.message.textContent = text
-    this.message.hidden = !text
+  /** A run has begun: until its maps come, those that are seen are of an earlier one. */
+  begin() {
+    this.failure = ''
+    this.isEarlier = true
+    this.note()
+  }
+
+  /** The maps that are seen are those of the last run. */
+  end() {
+    this.failure = ''
+    this.isEarlier = false
+    this.note()
+  }
+
+  /** The run came to nothing; where: another node, if it was there. */
+  fail(message, where) {
+    this.failure = message && this.host.words.failed(where) + message
+    this.note()
   }
 
   set(changes) {
@@ -103,25 +129,28 @@ export class ExplorerPanel {
     return Math.min(this.host.state.picture, this.maps.count - 1)
   }
 
-  get pinned() {
-    return this.maps.members(this.host.pinned)
+  /** What is selected: { selections, unknown }. */
+  get selected() {
+    return read(this.host.selected, this.maps.names, this.maps.shown)
   }
 
-  /** The concepts whose map is seen: what the mouse rests on, else what the keys chose, else what is pinned, else the first. */
+  /** The concepts whose map is seen: what the mouse rests on, else what the keys chose, else what is selected, else the first. */
   get seen() {
-    if (this.hovered !== null) return [this.hovered]
-    if (this.current !== null) return [this.current]
-    return this.pinned.length ? this.pinned : [0]
+    if (this.hovered !== null) return [[this.hovered]]
+    if (this.current !== null) return [[this.current]]
+    const { selections } = this.selected
+    return selections.length ? selections : [[0]]
   }
 
-  pin(place, together) {
-    const { pinned } = this
-    const others = pinned.filter((member) => member !== place)
-    const kept = pinned.includes(place) && (together || pinned.length === 1) ? others : together ? [...pinned, place] : [place]
+  /** That concept alone, or together with what is selected; together it is also taken away. */
+  select(place, together) {
+    const selected = [...new Set(this.selected.selections.flat())]
+    const others = selected.filter((other) => other !== place)
+    const places = !together ? [place] : selected.includes(place) ? others : [...selected, place]
     this.current = null
-    this.host.pinned = this.maps.text(kept)
+    this.host.selected = write(places, this.maps.names)
+    this.hint = this.host.isGiven('pinned') ? this.host.words.given : ''
     this.refresh()
-    this.tell(this.host.isGiven('pinned') ? this.host.words.given : '')
   }
 
   turn(step) {
@@ -130,14 +159,15 @@ export class ExplorerPanel {
   }
 
   key(event) {
-    if (!this.maps || event.target !== this.element || event.ctrlKey || event.metaKey || event.altKey) return
+    const isMine = event.target === this.element || event.target === this.list
+    if (!this.maps || !isMine || event.ctrlKey || event.metaKey || event.altKey) return
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key]
     const turn = { ArrowUp: -1, ArrowDown: 1 }[event.key]
     if (step) {
-      const [from] = this.seen
+      const [[from]] = this.seen
       this.current = (Math.min(from, this.maps.shown - (step > 0 ? 1 : 0)) + step + this.maps.shown) % this.maps.shown
     } else if (turn) this.turn(turn)
-    else if (event.key === 'Enter' || event.key === ' ') this.pin(this.seen[0], event.shiftKey)
+    else if (event.key === 'Enter' || event.key === ' ') this.select(this.seen[0][0], event.shiftKey)
     else return
     event.preventDefault()
     event.stopPropagation()
@@ -179,6 +209,7 @@ export class ExplorerPanel {
     this.draw()
     this.rank()
     this.mark()
+    this.note()
   }
 
   draw() {
@@ -189,34 +220,50 @@ export class ExplorerPanel {
     context.fillRect(0, 0, width, height)
     const picture = this.pictures[this.pictures.length > 1 ? this.picture : 0]
     if (picture) context.drawImage(picture, 0, 0, width, height)
-    const layer = new OffscreenCanvas(width, height)
-    layer.getContext('2d').putImageData(this.overlay(width, height), 0, 0)
+    const pixels = this.overlay()
+    const layer = new OffscreenCanvas(pixels.width, pixels.height)
+    layer.getContext('2d').putImageData(pixels, 0, 0)
     context.globalAlpha = picture ? this.host.state.opacity : 1
-    context.drawImage(layer, 0, 0)
+    context.drawImage(layer, 0, 0, width, height)
   }
 
-  overlay(width, height) {
+  overlay() {
     const { about, concepts, shown } = this.maps
     const { view } = this.host.state
     if (view === 'segmentation') {
-      const all = Array.from({ length: concepts }, (_, place) => this.smoothed([place]))
-      return segmentation(all, shown, about.palette, width, height)
+      const all = Array.from({ length: concepts }, (_, place) => this.edged([place]))
+      const { width, height } = all[0]
+      const maps = all.map(({ values }) => values)
+      return segmentation(maps, shown, about.palette, width, height)
     }
-    const map = this.smoothed(this.seen)
     if (view === 'mask') {
-      const range = about.shares ? [0, 1] : extremes(this.maps.map(this.picture, this.seen))
-      return mask(map, this.host.threshold, range, width, height)
+      const masks = this.seen.map((members) => this.masked(members))
+      const { width, height } = this.edged(this.seen[0])
+      return mask(union(masks), width, height)
     }
-    return heatmap(map, this.maps.range(this.picture), about.colormap, width, height)
+    const members = [...new Set(this.seen.flat())]
+    const values = this.atSize('smooth', members, () => this.maps.smooth(this.picture, members, this.axes))
+    return heatmap(values, this.maps.range(this.picture), about.colormap, this.canvas.width, this.canvas.height)
   }
 
-  smoothed(members) {
-    const key = `${this.picture} ${members}`
-    if (!this.smooth.has(key)) {
-      if (this.smooth.size >= Math.max(CACHED, this.maps.concepts + 1)) this.smooth.clear()
-      this.smooth.set(key, this.maps.smooth(this.picture, members, this.axes))
+  /** What Concept Mask makes of joined concepts with the method threshold. */
+  masked(members) {
+    const { width, values } = this.edged(members)
+    const within = cut(values, this.maps.least(this.picture, members, this.host.threshold))
+    return withoutSmallParts(within, width, this.maps.about.min_area * within.length)
+  }
+
+  edged(members) {
+    return this.atSize('edged', members, () => this.maps.edged(this.picture, members, this.axes))
+  }
+
+  atSize(kind, members, make) {
+    const key = `${kind} ${this.picture} ${members}`
+    if (!this.full.has(key)) {
+      if (this.full.size >= Math.max(CACHED, this.maps.concepts + 1)) this.full.clear()
+      this.full.set(key, make())
     }
-    return this.smooth.get(key)
+    return this.full.get(key)
   }
 
   /** Every concept's value at the spot, highest first; without a spot the shown ones and their presence, as they were named. */
@@ -237,35 +284,53 @@ export class ExplorerPanel {
       const bar = make('b')
       bar.style.width = `${100 * Math.min(Math.max((value - low) / (high - low || 1), 0), 1)}%`
       const share = maps.about.shares ? `${Math.round(100 * value)} %` : value.toFixed(1)
-      const pin = make('button', { type: 'button', title: this.host.words.pin, ariaLabel: this.host.words.pin, textContent: '⚲' })
       const name = make('span', { className: 'name', textContent: maps.names[place] })
       const title = background ? this.host.words.background : this.host.words.row
-      return make('li', { title, className: background ? 'background' : '' }, { place }, swatch, name, bar, make('em', { textContent: share }), pin)
+      const parts = [swatch, name, bar, make('em', { textContent: share }), tick(this.host.words.select)]
+      return make('li', { title, className: background ? 'background' : '' }, { place }, ...parts)
     })
     this.list.replaceChildren(...rows)
   }
 
   mark() {
-    const { seen, pinned, spot } = this
+    const { spot } = this
+    const seen = this.seen.flat()
+    const selected = this.selected.selections.flat()
     for (const row of this.list.children) {
-      row.classList.toggle('seen', seen.includes(Number(row.dataset.place)))
-      row.classList.toggle('pinned', pinned.includes(Number(row.dataset.place)))
+      const place = Number(row.dataset.place)
+      row.classList.toggle('seen', seen.includes(place))
+      row.classList.toggle('selected', selected.includes(place))
+      row.querySelector('button').setAttribute('aria-pressed', selected.includes(place))
     }
     this.marker.hidden = !spot
     if (!spot) return
     this.marker.style.left = `${(100 * (spot.x + 0.5)) / this.canvas.width}%`
     this.marker.style.top = `${(100 * (spot.y + 0.5)) / this.canvas.height}%`
   }
+
+  /** The lines below the picture: what went wrong, what is to be known of the maps, of what is selected. */
+  note() {
+    const { words } = this.host
+    const lines = [['error', this.failure]]
+    if (this.maps) {
+      const { selections, unknown } = this.selected
+      const absent = selections.filter((members) => !this.masked(members).includes(1))
+      const names = absent.map((members) => write(members, this.maps.names))
+      lines.push(
+        ['earlier', this.isEarlier && words.earlier],
+        ['warning', unknown.length > 0 && words.unknown(unknown.join(', '))],
+        ['warning', !selections.length && words.nothing],
+        ['warning', absent.length > 0 && words.absent(names.join(', '))],
+      )
+    }
+    lines.push(['hint', this.hint])
+    const told = lines.filter(([, text]) => text)
+    this.notes.replaceChildren(...told.map(([className, textContent]) => make('p', { className, textContent })))
+    this.notes.hidden = !told.length
+  }
 }
 
 function placeOf(event) {
   const row = event.target.closest('li')
   return row ? Number(row.dataset.place) : null
-}
-
-function make(tag, properties = {}, data = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties)
-  Object.assign(element.dataset, data)
-  element.append(...children)
-  return element
 }

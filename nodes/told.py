@@ -1,0 +1,13 @@
+"""What a node has to say of its result: in the log, and in the node (web/told.js)."""
+
+from ..concept_core.masks.masks import say
+
+
+class Told(list[str]):
+    def __call__(self, text: str):
+        say(text)
+        self.append(text)
+
+    def beside(self, preview) -> dict:
+        """What the interface gets: a preview, and what was told."""
+        return {**preview.as_dict(), "concept_attention_told": list(self)}
