@@ -12,6 +12,7 @@ const NODE = 'ConceptAttentionExplorer'
 const STATE = 'concept_explorer' // among the node's properties: view, opacity, picture, and a key
 const FRESH = { view: 'heatmap', opacity: 0.7, picture: 0 }
 const SIZE = [360, 600]
+const panels = new WeakMap() // of nodes
 
 app.registerExtension({
   name: 'ConceptAttention.Explorer',
@@ -23,6 +24,12 @@ app.registerExtension({
 
   nodeCreated(node) {
     if (node.comfyClass === NODE) attach(node)
+  },
+
+  getNodeMenuItems(node) {
+    const panel = panels.get(node)
+    if (!panel?.maps) return []
+    return panel.actions.map(({ name, act }) => ({ content: panel.host.words[name], callback: act }))
   },
 })
 
@@ -56,6 +63,7 @@ function attach(node) {
     },
   }
   const panel = new ExplorerPanel(host)
+  panels.set(node, panel)
   handOnToCanvas(panel.element, panel.list, app)
   addPanel(node, panel.element)
   follow(node, panel)

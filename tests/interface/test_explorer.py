@@ -30,11 +30,12 @@ def test_resting_on_the_picture_ranks_the_concepts(explorer):
     spots = places(explorer)
     explorer.page.mouse.move(5, 500)
     listed = explorer.ranked()
-    assert [name for name, _ in listed] == CONCEPTS
+    caption = explorer.page.locator(".concept-explorer .caption")
+    assert [name for name, _ in listed] == CONCEPTS and caption.inner_text() == "Presence in this picture"
     for name, spot in spots.items():
         explorer.page.mouse.move(*explorer.at(*spot))
         ranked = explorer.ranked()
-        assert ranked[0][0] == name and ranked[0][1] > 50
+        assert ranked[0][0] == name and ranked[0][1] > 50 and caption.inner_text() == "Share here"
         assert [share for _, share in ranked] == sorted((share for _, share in ranked), reverse=True)
         assert sum(share for _, share in ranked) == pytest.approx(100, abs=2)
         assert explorer.page.locator(".concept-explorer .marker").is_visible()
@@ -67,8 +68,48 @@ def test_resting_on_a_concept_shows_its_map(explorer):
         bright = drawn[int(down * len(drawn)), int(across * drawn.shape[1])].sum()
         elsewhere = [drawn[int(y * len(drawn)), int(x * drawn.shape[1])].sum() for other, (x, y) in spots.items() if other != name]
         assert bright > max(elsewhere) + 100, name
+        grey = [np.ptp(drawn[int(y * len(drawn)), int(x * drawn.shape[1])]) for other, (x, y) in spots.items() if other != name]
+        assert max(grey) < 100  # low values are clear, and what is below has no colour
     explorer.page.mouse.move(5, 500)
     assert explorer.seen() == ["circle"]
+
+
+def test_resting_on_a_concept_dims_the_other_segments(explorer):
+    spots = places(explorer)
+    explorer.button("Segments").click()
+    before = explorer.drawn()
+    explorer.row("grass").hover()
+    changed = (explorer.drawn() != before).any(2)
+    for name, (across, down) in spots.items():
+        assert changed[int(down * len(changed)), int(across * changed.shape[1])] == (name != "grass")
+
+
+def test_the_picture_alone_while_a_key_is_held(explorer):
+    explorer.row("circle").click()
+    covered = explorer.drawn()
+    explorer.page.keyboard.down("o")
+    alone = explorer.drawn()
+    explorer.page.keyboard.up("o")
+    assert (explorer.drawn() == covered).all()
+    explorer.page.locator(".concept-explorer input").fill("0")
+    assert (explorer.drawn() == alone).all() and (alone != covered).any()
+
+
+@pytest.mark.parametrize("editor", [{"permissions": ["clipboard-read", "clipboard-write"]}], indirect=True)
+def test_picture_and_numbers_can_be_taken_along(explorer):
+    button = explorer.page.locator(".concept-explorer .caption button")
+    button.nth(2).click()
+    first, *pictures = explorer.page.evaluate("() => navigator.clipboard.readText()").split("\n")
+    assert first.split("\t") == ["", *CONCEPTS] and len(pictures) == 2
+    assert all(0 <= float(presence) <= 1 for presence in pictures[1].split("\t")[1:])
+    with explorer.page.expect_download() as download:
+        button.nth(1).click()
+    saved = Image.open(download.value.path())
+    assert saved.size == (512, 2 * 192 + 4 * 24 + 24)
+    button.nth(0).click()
+    explorer.page.wait_for_function("async () => (await navigator.clipboard.read())[0].types.includes('image/png')")
+    menu = explorer.page.evaluate(f"() => app.canvas.getNodeMenuOptions({NODE}).map((option) => option?.content)")
+    assert "Copy the numbers, for a spreadsheet" in menu and not explorer.notes()
 
 
 def test_clicks_select(explorer):

@@ -23,7 +23,7 @@ export function handOnToCanvas(element, list, app) {
   handOn('pointerdown', ({ button }) => button === 1, 'processMouseDown')
   handOn('pointermove', ({ buttons }) => (buttons & 4) === 4, 'processMouseMove')
   handOn('pointerup', ({ button }) => button === 1, 'processMouseUp')
-  element.addEventListener('contextmenu', (event) => event.stopPropagation()) // the browser's: it copies the picture, and promotes no widget
+  element.addEventListener('contextmenu', (event) => event.stopPropagation()) // the browser's, which promotes no widget
   for (const kind of ['mousedown', 'mouseup', 'auxclick']) {
     element.addEventListener(kind, (event) => event.button === 1 && event.preventDefault()) // it would paste on Linux
   }

@@ -3,7 +3,7 @@
 const LEVELS = 65535
 
 export class ConceptMaps {
-  /** edges: for each picture and concept the levels of its map with the picture's edges, { width, height, levels }; none without pictures. */
+  /** edges: for each picture and concept its map with the picture's edges, { width, height, levels }; none without pictures. */
   constructor(about, edges) {
     this.about = about
     this.edges = edges

@@ -1,9 +1,11 @@
 // What the Explorer shows in its node: toolbar, picture, and the concepts ranked. It keeps no state that a workflow should keep:
 // that is the host's.
 
-import { heatmap, mask, rgb, segmentation } from './drawing.js'
-import { make, tick } from './elements.js'
+import { actionsOf } from './actions.js'
+import { grey, heatmap, mask, segmentation } from './drawing.js'
+import { ICONS, make } from './elements.js'
 import { cut, union, withoutSmallParts } from './masks.js'
+import { number, placeOf, rows } from './ranking.js'
 import { read, write } from './selection.js'
 
 const LONGEST = 768 // pixels that are drawn; the browser scales them
@@ -22,7 +24,8 @@ export class ExplorerPanel {
     this.pictures = []
     this.full = new Map()
     this.failure = this.hint = ''
-    this.isEarlier = false
+    this.isEarlier = this.isOriginal = false
+    this.actions = actionsOf(this)
     this.build(host.words)
     this.say(host.words.empty)
   }
@@ -46,10 +49,16 @@ export class ExplorerPanel {
     this.canvas = make('canvas', { title: words.stage })
     this.marker = make('div', { className: 'marker', hidden: true })
     this.stage = make('div', { className: 'stage' }, {}, make('div', { className: 'frame' }, {}, this.canvas, this.marker))
+    this.scale = make('div', { className: 'scale' }, {}, make('span'), make('i'), make('span'))
+    this.caption = make('span')
+    const action = ({ name, act }) => make('button', { type: 'button', innerHTML: ICONS[name], title: words[name], onclick: act })
+    const caption = make('div', { className: 'caption' }, {}, ...this.actions.map(action), this.caption)
     this.list = make('ol', { tabIndex: -1 })
     this.notes = make('div', { className: 'notes' })
-    const bar = make('div', { className: 'bar' }, {}, ...this.views, this.opacity, this.pager)
-    this.element = make('div', { className: 'concept-explorer', tabIndex: 0 }, {}, bar, this.stage, this.list, this.notes)
+    const opacity = make('label', { title: words.opacity }, {}, words.opacityShort, this.opacity)
+    const bar = make('div', { className: 'bar' }, {}, ...this.views, opacity, this.pager)
+    const parts = [bar, this.stage, this.scale, caption, this.list, this.notes]
+    this.element = make('div', { className: 'concept-explorer', tabIndex: 0 }, {}, ...parts)
     this.listen()
   }
 
@@ -77,6 +86,7 @@ export class ExplorerPanel {
       if (place !== null) this.select(place, event.shiftKey || event.target.closest('button') !== null)
     }
     element.onkeydown = (event) => this.key(event)
+    element.onkeyup = element.onblur = list.onblur = () => this.uncover(false)
   }
 
   /** Show maps and their pictures, none or one for all or one each. */
@@ -89,6 +99,7 @@ export class ExplorerPanel {
     this.canvas.height = Math.max(1, Math.round(height * scale))
     this.axes = maps.axes(this.canvas.width, this.canvas.height)
     this.element.style.setProperty('--ratio', width / height)
+    this.element.style.setProperty('--colours', maps.about.colormap.map((colour) => `#${colour}`).join(', '))
     this.element.classList.remove('without-maps')
     this.refresh()
   }
@@ -168,16 +179,25 @@ export class ExplorerPanel {
       this.current = (Math.min(from, this.maps.shown - (step > 0 ? 1 : 0)) + step + this.maps.shown) % this.maps.shown
     } else if (turn) this.turn(turn)
     else if (event.key === 'Enter' || event.key === ' ') this.select(this.seen[0][0], event.shiftKey)
+    else if (event.key.toLowerCase() === 'o') return this.uncover(true, event)
     else return
     event.preventDefault()
     event.stopPropagation()
     this.refresh()
   }
 
+  /** The picture alone, as long as the key is held. */
+  uncover(isOriginal, event) {
+    event?.stopPropagation()
+    if (!this.maps || isOriginal === this.isOriginal) return
+    this.isOriginal = isOriginal
+    this.draw()
+  }
+
   hover(place) {
     if (place === this.hovered) return
     this.hovered = place
-    if (this.host.state.view !== 'segmentation') this.draw()
+    this.draw()
     this.mark()
   }
 
@@ -206,6 +226,11 @@ export class ExplorerPanel {
     this.opacity.value = opacity
     this.pager.hidden = this.maps.count < 2
     this.number.textContent = `${this.picture + 1} / ${this.maps.count}`
+    this.scale.hidden = view !== 'heatmap'
+    const [lowest, , highest] = this.scale.children
+    const [low, high] = this.maps.range(this.picture)
+    lowest.textContent = number(low, this.maps)
+    highest.textContent = number(high, this.maps)
     this.draw()
     this.rank()
     this.mark()
@@ -220,11 +245,15 @@ export class ExplorerPanel {
     context.fillRect(0, 0, width, height)
     const picture = this.pictures[this.pictures.length > 1 ? this.picture : 0]
     if (picture) context.drawImage(picture, 0, 0, width, height)
-    const pixels = this.overlay()
-    const layer = new OffscreenCanvas(pixels.width, pixels.height)
-    layer.getContext('2d').putImageData(pixels, 0, 0)
+    if (this.isOriginal && picture) return
+    const layers = [this.overlay()]
+    if (picture && this.host.state.view !== 'mask') layers.unshift(grey(context.getImageData(0, 0, width, height)))
     context.globalAlpha = picture ? this.host.state.opacity : 1
-    context.drawImage(layer, 0, 0, width, height)
+    for (const pixels of layers) {
+      const layer = new OffscreenCanvas(pixels.width, pixels.height)
+      layer.getContext('2d').putImageData(pixels, 0, 0)
+      context.drawImage(layer, 0, 0, width, height)
+    }
   }
 
   overlay() {
@@ -234,7 +263,7 @@ export class ExplorerPanel {
       const all = Array.from({ length: concepts }, (_, place) => this.edged([place]))
       const { width, height } = all[0]
       const maps = all.map(({ values }) => values)
-      return segmentation(maps, shown, about.palette, width, height)
+      return segmentation(maps, shown, about.palette, this.hovered, width, height)
     }
     if (view === 'mask') {
       const masks = this.seen.map((members) => this.masked(members))
@@ -276,20 +305,10 @@ export class ExplorerPanel {
 
   rank() {
     const { maps } = this
-    const [low, high] = maps.about.shares ? [0, 1] : maps.range(this.picture)
-    const rows = this.ranked().map(({ place, value }) => {
-      const background = place >= maps.shown
-      const swatch = make('i', { className: 'swatch' })
-      if (!background) swatch.style.background = `rgb(${rgb(maps.about.palette[place % maps.about.palette.length])})`
-      const bar = make('b')
-      bar.style.width = `${100 * Math.min(Math.max((value - low) / (high - low || 1), 0), 1)}%`
-      const share = maps.about.shares ? `${Math.round(100 * value)} %` : value.toFixed(1)
-      const name = make('span', { className: 'name', textContent: maps.names[place] })
-      const title = background ? this.host.words.background : this.host.words.row
-      const parts = [swatch, name, bar, make('em', { textContent: share }), tick(this.host.words.select)]
-      return make('li', { title, className: background ? 'background' : '' }, { place }, ...parts)
-    })
-    this.list.replaceChildren(...rows)
+    const { words } = this.host
+    const { shares } = maps.about
+    this.caption.textContent = this.spot ? words.here[shares ? 0 : 1] : words.everywhere[shares ? 0 : 1]
+    this.list.replaceChildren(...rows(this.ranked(), maps, shares ? [0, 1] : maps.range(this.picture), words))
   }
 
   mark() {
@@ -328,9 +347,4 @@ export class ExplorerPanel {
     this.notes.replaceChildren(...told.map(([className, textContent]) => make('p', { className, textContent })))
     this.notes.hidden = !told.length
   }
-}
-
-function placeOf(event) {
-  const row = event.target.closest('li')
-  return row ? Number(row.dataset.place) : null
 }
