@@ -19,6 +19,13 @@ function is(node, id) {
   return parts.at(-1) === String(node.id) && parts.length > 1 === (node.graph !== (node.graph.rootGraph ?? node.graph))
 }
 
+/** Whether the graph that is open has that node: runs of another workflow are told of too. */
+function isHere(node, id, type) {
+  const [first, ...inner] = String(id).split(':')
+  const found = (node.graph.rootGraph ?? node.graph).nodes.find((other) => String(other.id) === first)
+  return found !== undefined && (inner.length > 0 || found.type === type)
+}
+
 function all(then) {
   return ({ detail }) => {
     for (const [node, panel] of panels) if (node.graph) then(node, panel, detail)
@@ -35,6 +42,7 @@ api.addEventListener('execution_interrupted', all((_, panel) => panel.fail('')))
 api.addEventListener(
   'execution_error',
   all((node, panel, { node_id, node_type, exception_message }) => {
+    if (!isHere(node, node_id, node_type)) return
     const where = is(node, node_id) ? '' : (window.LiteGraph.registered_node_types[node_type]?.title ?? node_type)
     panel.fail(exception_message.trim(), where)
   }),
