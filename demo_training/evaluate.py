@@ -46,9 +46,9 @@ class Demo:
         return recording, samples
 
     @torch.no_grad()
-    def paint(self, caption, names, size, seed, background=""):
-        """(recording, samples, picture [H, W, 3]) of a prompt."""
-        patched, recording = record_concepts(self.model, encode_concepts(self.clip, ",".join(names), background), spaces="all")
+    def paint(self, caption, names, size, seed, background="", **options):
+        """(recording, samples, picture [H, W, 3]) of a prompt. options: as record_concepts has them."""
+        patched, recording = record_concepts(self.model, encode_concepts(self.clip, ",".join(names), background), spaces="all", **options)
         latent = torch.zeros(1, 16, size[0] // 8, size[1] // 8)
         noise = comfy.sample.prepare_noise(latent, seed)
         prompts = [self.clip.encode_from_tokens_scheduled(self.clip.tokenize(text)) for text in (caption, "")]

@@ -28,33 +28,33 @@ PRESENT = 0.01  # of the picture, a thing that the model has painted
 def main():
     args = parse_args()
     demo = Demo(args.family)
-    paintings = [painting(demo, seed) for seed in range(args.prompts)]
-    depth = paintings[0][0].depth
-    blocks = {
-        "auto": list(paintings[0][0].default_blocks),
-        "last": [depth - 1],
-        "late half": list(range(depth // 2, depth)),
-        "all": list(range(depth)),
-    }
+    paintings = [painting(demo, seed, single_blocks=args.single_blocks) for seed in range(args.prompts)]
+    first = paintings[0][0]
+    depth = first.depth - first.single_blocks
+    auto, single = list(first.default_blocks), list(range(depth, first.depth))
+    blocks = {"auto": auto, "last": [depth - 1], "late half": list(range(depth // 2, depth)), "all": list(range(depth))}
+    blocks |= {f"s{number}": [block] for number, block in enumerate(single)}
+    if single:
+        blocks["auto and single"] = auto + single
     choices = list(product(FROM, blocks, TEMPERATURES))
     table = np.array([[iou_of(*one, blocks[name], start, temperature) for one in paintings] for start, name, temperature in choices])
     print(f"{args.family}: mean IoU of the things on {len(paintings)} pictures, ± its standard error")
     for (start, name, temperature), row in zip(choices, table):
         error = row.std() / len(row) ** 0.5
-        print(f"from {start:.1f} of the steps, {name:9} blocks, temperature {temperature:.1f}: {row.mean():.3f} ± {error:.3f}")
+        print(f"from {start:.1f} of the steps, {name:15} blocks, temperature {temperature:.1f}: {row.mean():.3f} ± {error:.3f}")
     plain = table[choices.index((0.0, "auto", 1.0))]
     held_out = np.array([table[np.delete(table, one, 1).mean(1).argmax(), one] for one in range(len(paintings))])
     better = (held_out > plain).mean()
     print(f"the plain mean {plain.mean():.3f}; chosen on the other prompts {held_out.mean():.3f}, better on {better:.0%} of them")
 
 
-def painting(demo, seed):
+def painting(demo, seed, **options):
     """(recording, rows of its steps' scores [blocks, C, N], true areas [C, N])"""
     rng = np.random.default_rng(seed)
     colours, shapes = rng.choice(list(COLOURS), 2, replace=False), rng.choice(SHAPES, 2, replace=False)
     ground = str(rng.choice(PLAIN))
     things = [f"{colour} {shape}" for colour, shape in zip(colours, shapes)]
-    recording, _, picture = demo.paint(f"a {things[0]} and a {things[1]} on {ground}", [*shapes, ground], SIZE, seed)
+    recording, _, picture = demo.paint(f"a {things[0]} and a {things[1]} on {ground}", [*shapes, ground], SIZE, seed, **options)
     (run,) = recording.runs
     areas = torch.from_numpy(coverage_by_colour(picture.numpy(), list(colours), ground))
     truth = torch.nn.functional.avg_pool2d(areas[None], recording.pixels_per_token)[0].flatten(1)
@@ -80,6 +80,7 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("family", choices=["flux", "sd3"])
     parser.add_argument("--prompts", type=int, default=24)
+    parser.add_argument("--single-blocks", action="store_true", help="of Flux too")
     return parser.parse_args()
 
 

@@ -66,7 +66,7 @@ class Judge:
         positive = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(prompt))
         picture = as_tensor(resized(sample.picture, protocol.resize))
         latent = self.vae.encode(picture)
-        choices = {name: getattr(protocol, name) for name in ("noise", "samples", "seed", "as_authors", "attends_to")}
+        choices = {name: getattr(protocol, name) for name in ("noise", "samples", "seed", "as_authors", "attends_to", "single_blocks")}
         return encode_image(self.model, encoded, positive, latent, **choices, spaces="all"), latent, picture, words
 
     def absent(self, sample: Sample, protocol: Protocol) -> list[tuple[str, int]]:

@@ -34,6 +34,7 @@ class Protocol:
     seed: int = 0
     as_authors: bool = False
     attends_to: tuple[str, ...] = ("concepts", "image")
+    single_blocks: bool = False
     space: str = "output"
     blocks: str = "auto"
     softmax: bool = True

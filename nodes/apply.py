@@ -4,7 +4,7 @@ from ..concept_core.draw.preview import strongest_so_far
 from ..concept_core.families.registry import supported
 from ..concept_core.record.sampler import record_concepts
 from . import validation
-from .sockets import CATEGORY, Concepts, Recording, keep_vectors_input, spaces_input
+from .sockets import CATEGORY, Concepts, Recording, keep_vectors_input, single_blocks_input, spaces_input
 
 
 class Apply(io.ComfyNode):
@@ -44,6 +44,7 @@ class Apply(io.ComfyNode):
                     advanced=True,
                     tooltip="Show while sampling which concept is the strongest where, in its colour, over the sampler's preview.",
                 ),
+                single_blocks_input(),
             ],
             outputs=[
                 io.Model.Output("model", tooltip="The model that records: connect it to the sampler or guider."),

@@ -31,7 +31,7 @@ class Decode(io.ComfyNode):
                     default="auto",
                     advanced=True,
                     tooltip="Which blocks of the model to average: auto (those that suit the model), all, or numbers from 0, such as "
-                    "15-18 or 3,5,7-9.",
+                    "15-18 or 3,5,7-9; s0-s9 are single blocks, where they were recorded.",
                 ),
                 io.Float.Input(
                     "start_percent",

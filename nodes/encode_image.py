@@ -4,7 +4,7 @@ from comfy_api.latest import io
 from ..concept_core.families.registry import supported
 from ..concept_core.record.encode_image import encode_image
 from . import validation
-from .sockets import CATEGORY, Concepts, Recording, keep_vectors_input, spaces_input
+from .sockets import CATEGORY, Concepts, Recording, keep_vectors_input, single_blocks_input, spaces_input
 
 
 class EncodeImage(io.ComfyNode):
@@ -49,6 +49,7 @@ class EncodeImage(io.ComfyNode):
                     "pooled prompt.",
                 ),
                 keep_vectors_input(),
+                single_blocks_input(),
             ],
             outputs=[Recording.Output("recording", tooltip="For Decode Concept Maps, together with the same latent.")],
         )

@@ -26,6 +26,17 @@ def keep_vectors_input():
     )
 
 
+def single_blocks_input():
+    return io.Boolean.Input(
+        "single_blocks",
+        default=False,
+        optional=True,  # as keep_vectors
+        advanced=True,
+        tooltip="For research: record the single blocks of Flux 1 or Flux.2 too, which takes longer. Maps change only where blocks of "
+        "Decode names them: s0-s9, say.",
+    )
+
+
 def spaces_input():
     return io.Combo.Input(
         "spaces",

@@ -10,9 +10,9 @@ SIGMAS = [0.7, 0.2]
 SHARE = torch.tensor([[1.0, 0, 0, 0], [0, 0.5, 0.5, 0], [0, 0, 0, 1]])
 
 
-def record(model, x, positive, embeddings, encoder):
+def record(model, x, positive, embeddings, encoder, **options):
     """sigma → space → scores that the pack records when the model is called on x [B, 16, H, W] at SIGMAS."""
-    patched, recording = record_concepts(model, Concepts(("a", "b", "c"), 3, encoder, embeddings, SHARE), spaces="all")
+    patched, recording = record_concepts(model, Concepts(("a", "b", "c"), 3, encoder, embeddings, SHARE), spaces="all", **options)
     with torch.no_grad():
         call_at(patched, positive, [x, x], SIGMAS)
     steps = recording.runs[0].steps

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import torch
+from restated_single import flux_parts
+from restated_single import one_block as one_shared_block
 from torch import Tensor
 from torch.nn.functional import pad, silu
 
@@ -19,13 +21,13 @@ Passed = namedtuple("Passed", "scores image text concept")  # the last three: [1
 
 
 @torch.no_grad()
-def restated(family: str, model, x: Tensor, context: Tensor, options: dict, concepts, sigma: float) -> dict:
-    """space → scores [blocks, 1, C, N] in float64, of the picture's own N tokens."""
-    return passed(family, model, x, context, options, concepts, sigma).scores
+def restated(family: str, model, x: Tensor, context: Tensor, options: dict, concepts, sigma: float, singles=False) -> dict:
+    """space → scores [blocks, 1, C, N] in float64, of the picture's own N tokens. singles: of Flux.2's single blocks too."""
+    return passed(family, model, x, context, options, concepts, sigma, singles).scores
 
 
 @torch.no_grad()
-def passed(family: str, model, x: Tensor, context: Tensor, options: dict, concepts, sigma: float) -> Passed:
+def passed(family: str, model, x: Tensor, context: Tensor, options: dict, concepts, sigma: float, singles=False) -> Passed:
     """The scores and the last states of all streams."""
     network = copy.deepcopy(model.model.diffusion_model).double()
     t = model.model.model_sampling.timestep(torch.tensor([sigma])).float().double()
@@ -36,6 +38,8 @@ def passed(family: str, model, x: Tensor, context: Tensor, options: dict, concep
     for index, block in enumerate(blocks):
         per_block.append(one_block(start, *sides(block), *start.modulations(block, index), concepts.token_weights.double()))
     kept = per_block[:-1] if family == "qwen-image" else per_block
+    if singles:
+        kept += single_blocks(network, start, concepts.token_weights.double())
     scores = {space: torch.stack([block[space] for block in kept])[:, None] for space in kept[0]}
     return Passed(scores, start.image.tokens, start.text.tokens, start.concept.tokens)
 
@@ -67,6 +71,25 @@ def one_block(start: SimpleNamespace, image: Side, text: Side, image_modulation:
         "cross-attention, softmax per head": per_head.softmax(1).mean(0),
         "value": weights @ joined(v_c)[0] @ joined(v_x)[0, :n].T,
     }
+
+
+def single_blocks(network, start: SimpleNamespace, weights: Tensor) -> list:
+    """Space → [C, N] of each of Flux.2's single blocks, in which the prompt goes before the image; timestep zero is of references alone."""
+    tokens, rotary = (
+        torch.cat([getattr(side, name) for side in (start.text, start.image)], axis) for name, axis in (("tokens", 1), ("rotary", 2))
+    )
+    text = start.text.tokens.shape[1]
+    picture = slice(text, text + start.picture)
+    shared = SimpleNamespace(
+        joint=tokens[0],
+        rotary=rotary[0, 0],
+        zero=(torch.arange(tokens.shape[1]) >= picture.stop).long() * (len(start.vector) - 1),
+        concept=start.concept.tokens[0],
+        concept_rotary=start.concept.rotary[0, 0],
+        picture=picture,
+    )
+    modulation = network.single_stream_modulation.lin(silu(start.vector)).chunk(3, -1)
+    return [one_shared_block(shared, flux_parts(block), modulation, weights) for block in network.single_blocks]
 
 
 def per_token(modulation: Tensor, first: int, tokens: int) -> tuple:
@@ -154,8 +177,9 @@ def begin(family: str, network, x: Tensor, context: Tensor, options: dict, conce
         SimpleNamespace(tokens=tokens, rotary=network.pe_embedder(places[None]).double())
         for tokens, places in ((image, ids), (text, text_ids), (concept, concept_ids))
     )
-    modulation = modulations(family, network, times, image.tokens, options)
-    return SimpleNamespace(picture=picture, image=image, text=text, concept=concept, modulations=modulation, text_mask=mask)
+    vector = None if family in ("chroma", "qwen-image") else time_vector(family, network, times, options)
+    modulation = modulations(family, network, times, image.tokens, options, vector)
+    return SimpleNamespace(picture=picture, image=image, text=text, concept=concept, modulations=modulation, text_mask=mask, vector=vector)
 
 
 def placed(positions: Tensor, axes: int, where: tuple) -> Tensor:
@@ -248,17 +272,22 @@ def image_ids(family: str, latent: Tensor, p: int, axes: int, place: tuple, text
     return ids.flatten(0, 1)
 
 
-def modulations(family: str, network, times: Tensor, image: Tensor, options: dict) -> Callable:
-    """(block, index) → the image's modulation, a second row for timestep zero, and the text's: always the timestep's own."""
+def time_vector(family: str, network, times: Tensor, options: dict) -> Tensor:
+    """[times, D] of time and guidance."""
     guidance = options.get("guidance")
-    if family == "chroma":
-        return chroma_modulations(network, times, guidance)
-    if family == "qwen-image":
-        vector = network.time_text_embed(times, image, options.get("additional_t_cond"))
-        return lambda block, index: (block.img_mod(vector), block.txt_mod(vector[:1]))
     vector = network.time_in(sinusoid(times, 256, 1 if family == "hunyuan-image" else 1000))
     if network.params.guidance_embed and guidance is not None:
         vector = vector + network.guidance_in(sinusoid(guidance, 256))
+    return vector
+
+
+def modulations(family: str, network, times: Tensor, image: Tensor, options: dict, vector: Tensor | None) -> Callable:
+    """(block, index) → the image's modulation, a second row for timestep zero, and the text's: always the timestep's own."""
+    if family == "chroma":
+        return chroma_modulations(network, times, options.get("guidance"))
+    if family == "qwen-image":
+        vector = network.time_text_embed(times, image, options.get("additional_t_cond"))
+        return lambda block, index: (block.img_mod(vector), block.txt_mod(vector[:1]))
     if family == "flux2":
         image_mod, text_mod = network.double_stream_modulation_img, network.double_stream_modulation_txt
         return lambda block, index: (image_mod.lin(silu(vector)), text_mod.lin(silu(vector[:1])))

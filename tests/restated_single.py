@@ -1,4 +1,4 @@
-"""ConceptAttention restated in float64 for three single-stream ComfyUI families: text and image run through the same weights.
+"""ConceptAttention restated in float64 where text and image run through the same weights: three ComfyUI families, and Flux's single blocks.
 
 `restated` gives the scores of each space. `passed` gives the streams as well, for checks against ComfyUI's own network.
 """
@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad, silu
+from torch.nn.functional import layer_norm, pad, silu
 
 # enter: (u, m) → n, normed and modulated. qkv: n → q, k, v [..., heads, tokens, d], before positions.
 # leave: (u, n, o, m) → u after the block. plain: the modulation m that changes nothing.
@@ -138,6 +138,23 @@ def krea_parts(block) -> Parts:
         return u + m[5] * mlp.down(silu(mlp.gate(n)) * mlp.up(n))
 
     return Parts(lambda u, m: norm(block.prenorm, u) * (1 + m[0]) + m[1], qkv, leave, (0, 0, 1, 0, 0, 1))
+
+
+def flux_parts(block) -> Parts:
+    """A single block of Flux 1 or Flux.2, whose attention and MLP run side by side; m: shift, scale, gate."""
+    norm = block.norm
+
+    def both(n):
+        return block.linear1(n).tensor_split([3 * block.hidden_size], -1)
+
+    def qkv(n):
+        q, k, v = (heads(u, block.num_heads) for u in both(n)[0].chunk(3, -1))
+        return rms(q, norm.query_norm.weight, norm.query_norm.eps), rms(k, norm.key_norm.weight, norm.key_norm.eps), v
+
+    def leave(u, n, o, m):
+        return u + m[2] * block.linear2(torch.cat((o, block.mlp_act(both(n)[1])), -1))
+
+    return Parts(lambda u, m: layer_norm(u, u.shape[-1:], eps=1e-6) * (1 + m[1]) + m[0], qkv, leave, (0, 0, 1))
 
 
 def krea_start(network, x: Tensor, context: Tensor, options: dict, concepts, t: Tensor) -> SimpleNamespace:

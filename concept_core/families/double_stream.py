@@ -1,5 +1,6 @@
 """The concept stream through ComfyUI's DoubleStreamBlock, which several families are made of."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -88,20 +89,26 @@ class DoubleStream(JointStream):
         block = self.network.double_blocks[index]
         first, second = self.modulation(index, args)
         x = torch.addcmul(first.shift, block.txt_norm1(self.tokens), first.factor)
-        q, k, v = block.txt_attn.qkv(x).unflatten(2, (3, self.network.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        q, k = block.txt_attn.norm(q, k, v)
-        positioned = None if self.rotation is None else (apply_rope1(q, self.rotation), apply_rope1(k, self.rotation))
+        q, k, v = self.by_head(block.txt_attn.qkv(x), block.txt_attn.norm)
 
         def leave(concept_out):
             x = torch.addcmul(self.tokens, first.gate, block.txt_attn.proj(concept_out))
             mlp = block.txt_mlp(torch.addcmul(second.shift, block.txt_norm2(x), second.factor))
             self.tokens = clamped(torch.addcmul(x, second.gate, mlp))
 
-        return Entered(q, k, v, leave, positioned)
+        return Entered(q, k, v, leave, self.positioned(q, k))
+
+    def by_head(self, qkv: Tensor, norm: Callable) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [B, heads, T, d] from them side by side, [B, T, 3 · width]."""
+        q, k, v = qkv.unflatten(2, (3, self.network.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return *norm(q, k, v), v
+
+    def positioned(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor] | None:
+        return None if self.rotation is None else (apply_rope1(q, self.rotation), apply_rope1(k, self.rotation))
 
     def image_queries(self, q: Tensor, args: dict) -> Tensor:
         """Turned back."""
-        return unrotated(q, self.forward.take(args["pe"])[:, :, self.first_image_token(args) :][:, :, : q.shape[2]])
+        return unrotated(q, self.forward.take(args["pe"])[:, :, self.image_span(args)[0] :][:, :, : q.shape[2]])
 
 
 class GivenModulationStream(DoubleStream):

@@ -62,6 +62,11 @@ class Family:
         raise NotImplementedError
 
     @property
+    def single_blocks(self) -> int:
+        """How many blocks after those can be recorded too, if a user wants them."""
+        return 0
+
+    @property
     def default_blocks(self) -> range:
         raise NotImplementedError
 

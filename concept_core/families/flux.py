@@ -4,11 +4,12 @@ import torch
 from torch.nn.functional import silu
 
 from ..recording.recipe import LATE_STEPS
-from .double_stream import DoubleStream, DoubleStreamFamily, Modulation, modulations, time_embedding
+from .double_stream import Modulation, modulations, time_embedding
 from .family import is_network
+from .single_blocks import SingleBlocksFamily, SingleBlocksStream
 
 
-class Flux1Stream(DoubleStream):
+class Flux1Stream(SingleBlocksStream):
     """Its tokens are modulated by time, guidance and `vector_in(0)`, without the pooled prompt. Their position is 0."""
 
     def begin(self, dtype):
@@ -23,8 +24,12 @@ class Flux1Stream(DoubleStream):
     def modulation(self, index: int, args: dict) -> tuple[Modulation, Modulation]:
         return modulations(self.network.double_blocks[index].txt_mod.lin(self.vec))
 
+    def single_modulation(self, block, args: dict) -> Modulation:
+        shift, scale, gate = block.modulation.lin(self.vec).chunk(3, -1)
+        return Modulation(shift, 1 + scale, gate)
 
-class Flux1(DoubleStreamFamily):
+
+class Flux1(SingleBlocksFamily):
     name = "Flux 1 (dev, schnell, Krea, Kontext, Fill)"
     key = "flux"
     encoders = ("t5",)

@@ -1,11 +1,22 @@
 """Flux.2: ComfyUI's Flux class with one modulation for all blocks and no pooled prompt."""
 
 from ..recording.recipe import Recipe
-from .double_stream import DoubleStreamFamily, GivenModulationStream
+from .double_stream import GivenModulationStream, Modulation
 from .family import is_network
+from .single_blocks import SingleBlocksFamily, SingleBlocksStream
 
 
-class Flux2(DoubleStreamFamily):
+class Flux2Stream(SingleBlocksStream, GivenModulationStream):
+    def single_modulation(self, block, args: dict) -> Modulation:
+        return self.once(args["vec"], self.of_joint)
+
+    def of_joint(self, given) -> Modulation:
+        """The text's, which comes first where reference latents have another."""
+        shift, scale, gate = (self.forward.take(x)[:, :1] for x in (given.shift, given.scale, given.gate))
+        return Modulation(shift, 1 + scale, gate)
+
+
+class Flux2(SingleBlocksFamily):
     """The authors' recipe is for the eight double blocks of Flux.2 dev."""
 
     name = "Flux.2 (dev, Klein)"
@@ -13,7 +24,7 @@ class Flux2(DoubleStreamFamily):
     encoders = ("mistral3", "qwen3 of Klein")
     clip_hint = "For Flux.2 load its text encoder (Mistral 3 for dev, Qwen3 for Klein) with CLIPLoader, type flux2."
     clip_type = "flux2"
-    stream = GivenModulationStream
+    stream = Flux2Stream
     recipe = Recipe(mean_first=True, temperature=1000.0, from_step=0.7, without_last=1)
 
     @staticmethod

@@ -59,19 +59,20 @@ class JointStream:
     def enter(self, index: int, args: dict) -> Entered:
         raise NotImplementedError
 
-    def first_image_token(self, args: dict) -> int:
-        """In the block's joint sequence."""
-        return args["txt"].shape[1]
+    def image_span(self, args: dict) -> tuple[int, int]:
+        """Where in the block's joint sequence the picture begins, and where it and what follows it ends."""
+        text = args["txt"].shape[1]
+        return text, text + args["img"].shape[1]
 
     def image_queries(self, q: Tensor, args: dict) -> Tensor:
         """[B, heads, N, d], as they are before rotary positions; q: the picture's, as attention gets them."""
         return q
 
-    def check_image_tokens(self, img: Tensor):
-        """ValueError if `img` [B, N, width] holds more than the picture and, behind it, the reference latents."""
+    def check_image_tokens(self, tokens: int):
+        """ValueError if a block has more than those of the picture and, behind it, the reference latents."""
         picture = self.forward.image_tokens
-        if img.shape[1] not in (picture, picture + self.reference_tokens):
-            raise other_tokens(img.shape[1], picture + self.reference_tokens)
+        if tokens not in (picture, picture + self.reference_tokens):
+            raise other_tokens(tokens, picture + self.reference_tokens)
 
 
 def other_tokens(found: int, known: int) -> ValueError:
@@ -106,8 +107,7 @@ class BlockListener:
     def __init__(self, stream: JointStream, index: int, args: dict, overridden):
         self.stream, self.index, self.args, self.overridden = stream, index, args, overridden
         self.forward = stream.forward
-        self.first = stream.first_image_token(args)
-        self.tokens = args["txt"].shape[1] + args["img"].shape[1]
+        self.first, self.tokens = stream.image_span(args)
         self.heard: tuple[Entered, Tensor] | None = None
 
     def attention(self, function, q, k, v, *args, **kwargs):
@@ -125,7 +125,7 @@ class BlockListener:
         """After the block's own attention: a weight that is loaded as it is used is used for the picture first."""
         if self.index == 0:
             self.stream.begin(q.dtype)
-        self.stream.check_image_tokens(self.args["img"])
+        self.stream.check_image_tokens(self.tokens - self.first)
         entered = self.stream.enter(self.index, self.args)
         concept_out = record_block(self.stream, entered, self.first, q, k, v, out, self.args)
         self.heard = entered, concept_out

@@ -79,4 +79,4 @@ class QwenStream(JointStream):
 
     def image_queries(self, q: Tensor, args: dict) -> Tensor:
         """Turned back."""
-        return unrotated(q, self.forward.take(args["pe"])[:, :, self.first_image_token(args) :][:, :, : q.shape[2]])
+        return unrotated(q, self.forward.take(args["pe"])[:, :, self.image_span(args)[0] :][:, :, : q.shape[2]])

@@ -43,7 +43,7 @@ def decode(
         space = recording.spaces[0]
     if space not in recording.spaces:
         raise ValueError(_not_recorded(space, recording))
-    chosen = parse_blocks(blocks, recording.depth, recording.default_blocks)
+    chosen = parse_blocks(blocks, recording.depth, recording.default_blocks, single_blocks=recording.single_blocks)
     run, rows = recording.run_of(samples)
     if run.abort_reason:
         raise ValueError(

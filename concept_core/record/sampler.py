@@ -38,6 +38,7 @@ def record_concepts(
     end_percent: float = 1.0,
     spaces: str = "auto",
     keep_vectors: str = "",
+    single_blocks: bool = False,
     stop_early: bool = False,
     attends_to: tuple[str, ...] = ATTENDS_TO,
     preview: Draw | None = None,
@@ -48,11 +49,12 @@ def record_concepts(
     """A clone of a ComfyUI MODEL that records `concepts` whenever it samples, and its Recording.
 
     spaces: "auto", "all", or names joined by " + ". keep_vectors: blocks, as parse_blocks reads them, whose output vectors are kept too;
-    "" for none. stop_early: leave out the blocks after the last one that is heard; the model's output is of no use then. attends_to: for
-    the paper's ablation, what the concepts attend to. attend: the concepts' attention, where another is to be tried. preview: draws what
-    is shown while sampling. given_out: a latent that a sampling is to be found by, beside those that the sampler gives out. observe: is
-    called with each block's space → scores, concept_out and image_out. ValueError for a model family that is not supported, concepts
-    from a text encoder that does not fit it, or a space that it does not have.
+    "" for none. single_blocks: the family's are recorded too. stop_early: leave out the blocks after the last one that is heard; the
+    model's output is of no use then. attends_to: for the paper's ablation, what the concepts attend to. attend: the concepts' attention,
+    where another is to be tried. preview: draws what is shown while sampling. given_out: a latent that a sampling is to be found by,
+    beside those that the sampler gives out. observe: is called with each block's space → scores, concept_out and image_out. ValueError
+    for a model family that is not supported, concepts from a text encoder that does not fit it, or a space or single blocks that it does
+    not have.
     """
     check_window(start_percent, end_percent)
     family = family_of(model)
@@ -64,19 +66,24 @@ def record_concepts(
         raise ValueError(f"Prompt Words cannot be used with {family.name}: name concepts with Encode Concepts, which shows them sharper.")
     if concepts.of_prompt and preview:
         raise ValueError("preview: maps of prompt words are there when the sampling has ended. Turn it off.")
+    if single_blocks and not family.single_blocks:
+        raise ValueError(f"single_blocks: of {family.name} none can be recorded. Switch it off.")
+    single = family.single_blocks if single_blocks else 0
+    depth = family.depth + single
     recording = Recording(
         concepts=concepts,
         spaces=(PROMPT_WORDS,) if concepts.of_prompt else chosen_spaces(spaces, family),
         summed=concepts.of_prompt,
-        depth=family.depth,
+        depth=depth,
         default_blocks=family.default_blocks,
         pixels_per_token=family.pixels_per_token,
         normalises_concepts=family.normalises_concepts,
         recipe=family.recipe,
         attends_to=attends_to,
-        kept_blocks=tuple(parse_blocks(keep_vectors, family.depth, family.default_blocks, "keep_vectors")) if keep_vectors.strip() else (),
+        kept_blocks=tuple(parse_blocks(keep_vectors, depth, family.default_blocks, "keep_vectors", single)) if keep_vectors.strip() else (),
+        single_blocks=single,
     )
-    left_out = family.later_blocks if stop_early else []
+    left_out = family.later_blocks if stop_early and not single else []
     recorder = Recorder(family, recording, (start_percent, end_percent), left_out, preview, given_out, attend, observe)
     model = model.clone()
     model.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, recorder.outer_sample)

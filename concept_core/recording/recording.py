@@ -121,6 +121,7 @@ class Recording:
     queue supersedes the last MAX_OLDER are kept. Beyond MAX_BYTES the superseded runs go first, then those of earlier queues, and those
     of the running one only where RAM is short.
 
+    depth: how many blocks are recorded, of which the last single_blocks are single ones.
     attends_to: what the concepts attended to. kept_blocks: those whose output vectors are kept too.
     recipe: how the family's authors make maps. normalises_concepts: whether a concept's vectors are scaled to length 1 before the dot
     product. summed: a run's only step is the sum of all.
@@ -137,6 +138,7 @@ class Recording:
     attends_to: tuple[str, ...] = ATTENDS_TO
     kept_blocks: tuple[int, ...] = ()
     summed: bool = False
+    single_blocks: int = 0
 
     def keep(self, run: Run):
         self.runs.append(run)

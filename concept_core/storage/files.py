@@ -21,7 +21,9 @@ from .tensor_files import TensorFile, open_tensors
 
 OF_MAPS = ("names", "num_shown", "softmaxed", "image_size", "pixels_per_token")
 OF_RUN = ("size", "grid", "image_size", "skip_reason")
-OF_RECORDING = ("spaces", "depth", "pixels_per_token", "normalises_concepts", "attends_to", "kept_blocks", "recipe", "summed")
+OF_RECORDING = (
+    "spaces", "depth", "pixels_per_token", "normalises_concepts", "attends_to", "kept_blocks", "recipe", "summed", "single_blocks"
+)  # fmt: skip
 IN_FILES = {"num_shown": "shown", "softmaxed": "shares", "skip_reason": "missed"}  # names of fields that were once called otherwise
 OF_SAMPLING = ("sigmas", "schedule", "samples", "token_share")
 PERCENTS = np.arange(SCHEDULE) / (SCHEDULE - 1)  # the steps of the widgets

@@ -83,7 +83,7 @@ class AboutMaps(About):
 
 
 class AboutRecording(About):
-    """token_weights and the last five are missing in files of earlier versions."""
+    """token_weights and the last six are missing in files of earlier versions."""
 
     key = RECORDING
     what = "recording: choose a file that Save Concept Recording has written."
@@ -99,6 +99,7 @@ class AboutRecording(About):
     kept_blocks: tuple[NonNegativeInt, ...] = ()
     recipe: Recipe = Recipe()
     summed: bool = False
+    single_blocks: NonNegativeInt = 0
 
     @model_validator(mode="after")
     def check_sizes(self):
@@ -113,8 +114,8 @@ class AboutRecording(About):
     @model_validator(mode="after")
     def check_blocks(self):
         first, end = self.default_blocks
-        if not first < end <= self.depth:
-            raise Unfit(f"default_blocks {self.default_blocks} are not within {self.depth} blocks")
+        if not first < end <= self.depth - self.single_blocks:
+            raise Unfit(f"default_blocks {self.default_blocks} are not within {self.depth - self.single_blocks} blocks")
         if list(self.kept_blocks) != sorted({block for block in self.kept_blocks if block < self.depth}):
             raise Unfit(f"kept_blocks {self.kept_blocks} are not within {self.depth} blocks, in order")
         return self

@@ -202,6 +202,31 @@ def test_concepts_of_another_encoder_are_refused(each_kind):
         each_kind.concepts = own
 
 
+@pytest.mark.parametrize("name", ["flux", "flux2"])
+def test_single_blocks_are_recorded_beside_the_others_where_they_are_wanted(name, tmp_path):
+    kind = made(name)
+    plain, without = kind.record()
+    patched, recording = kind.record(single_blocks=True, keep_vectors="s0")
+    samples = kind.sample(patched, cfg=2.0, steps=2)
+    assert torch.equal(samples, kind.sample(plain, cfg=2.0, steps=2)) and recording.depth > without.depth
+    for blocks in ("auto", "all", "0-1"):
+        assert torch.equal(decode(recording, samples, blocks=blocks).values, decode(without, samples, blocks=blocks).values)
+    single, double = (decode(recording, samples, blocks=blocks, softmax=False).values for blocks in ("s0", "all"))
+    assert torch.isfinite(single).all() and (single - double).abs().max() > 0.1 * double.abs().max()
+    save_recording(recording, samples, tmp_path / "r.safetensors")
+    assert torch.equal(decode(*load_recording(tmp_path / "r.safetensors"), blocks="s0", softmax=False).values, single)
+    with pytest.raises(ValueError, match="no single blocks were recorded"):
+        decode(without, samples, blocks="s0")
+    shown = encode_image(kind.model, kind.concepts, kind.prompts[0], samples, single_blocks=True)
+    assert torch.isfinite(decode(shown, samples, blocks="0,s0").values).all()
+
+
+def test_single_blocks_are_refused_where_there_are_none(each_kind):
+    if each_kind.name not in ("flux", "flux2"):
+        with pytest.raises(ValueError, match="single_blocks: of .* none can be recorded"):
+            each_kind.record(single_blocks=True)
+
+
 @pytest.mark.parametrize("name", ["flux", "qwen-image", "krea2"])
 def test_tokens_that_another_patch_adds_are_refused(name):
     """They would be taken for the picture's."""

@@ -12,13 +12,15 @@ from concept_attention.concept_core.families.flux import Flux1Stream
 from concept_attention.concept_core.recording.scores import CROSS_SHARE
 from oracle import SHARE, softmax_attention
 from probe import conditioning
+from restated_single import flux_parts, one_block
+from torch.nn.functional import silu
 
 GUIDANCE = 3.5
 
 
 @torch.no_grad()
 def restated(model, x, context, pooled, concepts, sigma):
-    """Scores of every block, in float64, in the order of the paper's pseudo code; picture rows of one prompt only."""
+    """Scores of every block, the single ones last, in float64, in the order of the paper's pseudo code; picture rows of one prompt only."""
     net = copy.deepcopy(model.model.diffusion_model).double()
     h, w = (x.shape[2] + 1) // 2, (x.shape[3] + 1) // 2
     img, img_ids = net.process_img(x.double())
@@ -57,7 +59,19 @@ def restated(model, x, context, pooled, concepts, sigma):
         txt = update(block.txt_attn, block.txt_norm2, block.txt_mlp, txt, txt_out, txt_mod)
         img = update(block.img_attn, block.img_norm2, block.img_mlp, img, img_out, img_mod)
     assert img.shape[1] == h * w
+    scores += of_single_blocks(net, txt[0], img[0], con[0], pe, torch.cat((con_vec, vec)), share)
     return {space: torch.stack([s[space] for s in scores]) for space in scores[0]}
+
+
+def of_single_blocks(net, txt, img, con, pe, vectors, share):
+    """Modulated by the first vector in the concepts' stream, by the second in the model's own."""
+    turns_nothing = torch.eye(2).double().expand(len(con), pe.shape[3], 2, 2)
+    joint, picture = torch.cat((txt, img)), slice(len(txt), len(txt) + len(img))
+    own = torch.ones(len(joint), dtype=torch.long)
+    start = SimpleNamespace(joint=joint, rotary=pe[0, 0], zero=own, concept=con, concept_rotary=turns_nothing, picture=picture)
+    modulations = [block.modulation.lin(silu(vectors)).chunk(3, -1) for block in net.single_blocks]
+    scores = [one_block(start, flux_parts(block), modulation, share) for block, modulation in zip(net.single_blocks, modulations)]
+    return [{space: score[None] for space, score in one.items()} for one in scores]
 
 
 def rotate(x, pe):
@@ -73,10 +87,10 @@ def update(attn, norm, mlp, tokens, out, mod):
 @pytest.mark.parametrize(("heads", "depth", "height", "width"), [(1, 2, 6, 10), (2, 3, 12, 8), (3, 4, 7, 9)])
 def test_scores_agree_with_a_plain_restatement(heads, depth, height, width):
     torch.manual_seed(heads)
-    model = tiny.flux(heads=heads, depth=depth, seed=heads)
+    model = tiny.flux(heads=heads, depth=depth, single=2, seed=heads)
     x, context, pooled = torch.randn(1, 16, height, width), torch.randn(1, 5, 64), torch.randn(1, 32)
     embeddings = torch.randn(4, 64)
-    recorded = oracle.record(model, x, conditioning(context, pooled, guidance=GUIDANCE), embeddings, "t5")
+    recorded = oracle.record(model, x, conditioning(context, pooled, guidance=GUIDANCE), embeddings, "t5", single_blocks=True)
     oracle.assert_agree(recorded, lambda sigma: restated(model, x, context, pooled, embeddings[None], sigma))
 
 
@@ -86,7 +100,9 @@ def test_float16_tokens_that_overflow_are_clamped_as_the_prompt_is():
     network = copy.deepcopy(tiny.flux().model.diffusion_model).half()
     network.double_blocks[0].txt_mod.lin.bias.add_(10)  # gates of about 10
     network.double_blocks[0].txt_mlp[2].bias.fill_(3e4)
-    forward = SimpleNamespace(concepts=lambda dtype: torch.randn(1, 3, 64, dtype=dtype), take=lambda x: x)
+    forward = SimpleNamespace(
+        concepts=lambda dtype: torch.randn(1, 3, 64, dtype=dtype), take=lambda x: x, recording=SimpleNamespace(single_blocks=1)
+    )
     stream = Flux1Stream(network, forward, {"timestep": torch.tensor([0.5])})
     stream.begin(torch.float16)
     stream.enter(0, {}).leave(torch.randn(1, 3, 256).half())

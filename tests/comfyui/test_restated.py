@@ -4,6 +4,7 @@ Flux 1 and SD3 have restatements of their own: test_flux_stream.py and test_sd3_
 """
 
 import inspect
+from functools import partial
 
 import pytest
 import torch
@@ -35,11 +36,11 @@ WITH_REFERENCES = [
 ]
 
 
-def compare(kind, size, **options):
+def compare(kind, size, singles=False, **options):
     """The pack's scores at SIGMAS and the restatement's, for a latent of random numbers."""
     generator = torch.Generator().manual_seed(2)
     x = torch.randn(kind.latent(size).shape, generator=generator)
-    patched, recording = kind.record(spaces="all")
+    patched, recording = kind.record(spaces="all", single_blocks=singles)
     ((context, plain),) = kind.prompts[0]
     with torch.no_grad():
         call_at(patched, [[context, {**plain, **options}]], [x, x], SIGMAS)
@@ -50,7 +51,7 @@ def compare(kind, size, **options):
     steps = {sigma: steps for sigma, steps in zip(SIGMAS, recording.runs[0].steps.values(), strict=True)}
     if kind.name == "sdxl":
         of_network["y"] = kind.model.model.encode_adm(device="cpu", height=8 * x.shape[-2], width=8 * x.shape[-1], **plain)
-    restate = RESTATED.get(kind.name, restated if kind.has_replacements else restated_single)
+    restate = RESTATED.get(kind.name, partial(restated, singles=singles) if kind.has_replacements else restated_single)
     assert_agree(
         steps, lambda sigma: restate(kind.name, kind.model, x, context, of_network, kind.concepts, sigma), WITHIN.get(kind.name, 1e-5)
     )
@@ -62,8 +63,13 @@ def test_scores_agree_with_a_restatement_in_float64(name, size):
     compare(made(name), size)
 
 
+@pytest.mark.parametrize("size", [(6, 10), (7, 9)], ids=str)
+def test_single_blocks(size):
+    compare(made("flux2"), size, singles=True)
+
+
 @pytest.mark.parametrize(("name", "method"), WITH_REFERENCES)
 def test_scores_beside_references(name, method):
     kind = made(name)
     references = [torch.randn(kind.latent(size).shape, generator=torch.Generator().manual_seed(size[0])) for size in [(4, 6), (8, 4)]]
-    compare(kind, (6, 10), reference_latents=references, reference_latents_method=method)
+    compare(kind, (6, 10), singles=name == "flux2", reference_latents=references, reference_latents_method=method)

@@ -103,6 +103,28 @@ def test_blocks(text, blocks):
     assert parse_blocks(text, 19, last_fifth(19)) == blocks
 
 
+@pytest.mark.parametrize(
+    ("text", "blocks"), [("s0", [8]), ("S0-S2", [8, 9, 10]), ("s1-2,7", [7, 9, 10]), ("all", list(range(8))), ("auto", [5, 6, 7])]
+)
+def test_single_blocks_come_after_the_others(text, blocks):
+    assert parse_blocks(text, 11, range(5, 8), single_blocks=3) == blocks
+
+
+@pytest.mark.parametrize(
+    ("text", "single_blocks", "message"),
+    [
+        ("s3", 3, "within this model's blocks, 0-7 and s0-s2"),
+        ("8", 3, "within this model's blocks, 0-7 and s0-s2"),
+        ("1,s0-s2", 0, '"s0-s2" is of single blocks, and no single blocks were recorded'),
+        ("1-s2", 3, "cannot read"),
+        ("s2-s1", 3, "within"),
+    ],
+)
+def test_single_blocks_that_there_are_not(text, single_blocks, message):
+    with pytest.raises(ValueError, match=message):
+        parse_blocks(text, 8 + single_blocks, range(5, 8), single_blocks=single_blocks)
+
+
 @pytest.mark.parametrize("text", ["19-25", "19", "abc", "", "3-", "5-3", "-1", "1.5"])
 def test_blocks_that_cannot_be_read_are_quoted_with_the_mend(text):
     with pytest.raises(ValueError, match=r"0-18|Write auto, all"):
@@ -113,7 +135,7 @@ def test_blocks_that_cannot_be_read_are_quoted_with_the_mend(text):
 def test_blocks_of_no_model(text, message):
     with pytest.raises(ValueError, match=message):
         check_blocks(text)
-    for right in ("auto", " ALL ", "3,5,7-9", "99"):
+    for right in ("auto", " ALL ", "3,5,7-9", "99", "7,s0-s9"):
         check_blocks(right)
 
 

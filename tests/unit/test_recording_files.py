@@ -114,6 +114,7 @@ WRONG = [
     ({"about": {"default_blocks": [3, 6]}}, "default_blocks (3, 6) are not within 5 blocks"),
     ({"about": {"default_blocks": [3, 3]}}, "default_blocks (3, 3) are not within 5 blocks"),
     ({"about": {"default_blocks": [-2, 3]}}, "default_blocks 0 should be greater than or equal to 0"),
+    ({"about": {"single_blocks": 1}}, "default_blocks (3, 5) are not within 4 blocks"),
     ({"about": {"kept_blocks": [5]}}, "kept_blocks (5,) are not within 5 blocks"),
     ({"about": {"grid": [3, 2]}}, "grid is (3, 2), where (2, 3) covers the picture"),
     ({"about": {"grid": [1, 6]}}, "grid is (1, 6), where (2, 3) covers the picture"),
