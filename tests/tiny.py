@@ -103,10 +103,10 @@ def radiance():
 NEXT_DIT = dict(image_model="lumina2", patch_size=2, in_channels=16, cap_feat_dim=64, n_layers=3, qk_norm=True)
 
 
-def z_image():
+def z_image(**more):
     return _undetected(
         "ZImage", dim=256, n_heads=2, n_kv_heads=2, axes_dims=[32, 48, 48], axes_lens=[1536, 512, 512], rope_theta=256.0,
-        ffn_dim_multiplier=8 / 3, z_image_modulation=True, time_scale=1000.0, pad_tokens_multiple=32, **NEXT_DIT,
+        ffn_dim_multiplier=8 / 3, z_image_modulation=True, time_scale=1000.0, pad_tokens_multiple=32, **NEXT_DIT, **more,
     )  # fmt: skip
 
 
@@ -117,11 +117,11 @@ def lumina2():
     )  # fmt: skip
 
 
-def krea2():
+def krea2(**more):
     of_comfyui("comfy.ldm.krea2.model")
     return _undetected(
         "Krea2", image_model="krea2", features=512, heads=4, kvheads=2, layers=3, tdim=256, txtdim=80, txtlayers=12, txtheads=20,
-        txtkvheads=20,
+        txtkvheads=20, **more,
     )  # fmt: skip
 
 
@@ -185,13 +185,13 @@ def aura_flow():
     return _undetected("AuraFlow", cond_seq_dim=64, dim=128, n_layers=3, n_double_layers=2, n_heads=1, global_conddim=128, max_seq=64)
 
 
-def _undetected(kind, **config):
+def _undetected(kind, dtype=torch.float32, **config):
     """A MODEL of ComfyUI's own class for it; at this size its loader would not know the state dict."""
-    return _made(getattr(comfy.supported_models, kind)(config))
+    return _made(getattr(comfy.supported_models, kind)(config), dtype=dtype)
 
 
-def _made(config, fill=weights_recipe.fill, seed=0):
-    config.set_inference_dtype(torch.float32, None)
+def _made(config, fill=weights_recipe.fill, seed=0, dtype=torch.float32):
+    config.set_inference_dtype(dtype, None if dtype == torch.float32 else torch.float32)
     model = config.get_model({}, "", device="cpu")
     weights = fill({name: p.shape for name, p in model.diffusion_model.state_dict().items()}, seed)
     model.diffusion_model.load_state_dict(weights, strict=False)

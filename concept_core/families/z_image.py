@@ -91,17 +91,34 @@ class NextDiTStream(SingleStream):
     def offset(self) -> int:
         """Where the prompt's own text begins to count, behind the reference pictures and their texts."""
         offset = 0
-        references, texts, seen = (list(self.inputs.get(name) or []) for name in ("ref_latents", "ref_contexts", "siglip_feats"))
+        references, texts, seen = self.references()
         for place, reference in enumerate(references):
             given = [others[place] if place < len(others) else None for others in (texts, seen)]
             offset = self.network.embed_all(reference, *given, offset=offset, omni=True)[2]
         return offset
 
     def first_image_token(self, tokens: int) -> int:
-        picture, text = self.padded(self.forward.image_tokens), self.padded(self.inputs["context"].shape[1])
-        if not self.inputs.get("ref_latents") and not self.inputs.get("ref_contexts") and tokens != text + picture:
-            raise other_tokens(tokens - text, picture)
-        return tokens - picture
+        picture, before = self.padded(self.forward.image_tokens), self.tokens_before_the_picture()
+        if tokens != before + picture:
+            raise other_tokens(tokens, before + picture)
+        return before
+
+    def tokens_before_the_picture(self) -> int:
+        """Of texts, of what SigLIP sees in references and the picture, and of references. Where one is missing padding stands for it."""
+        references, texts, seen = self.references()
+        pieces = [self.inputs["context"].shape[1]]
+        if references:
+            pieces += [text.shape[1] for text in texts] + [1] * (len(references) - len(texts))
+            pieces += [reference.shape[-2] * reference.shape[-1] // self.network.patch_size**2 for reference in references]
+        if references and self.network.siglip_embedder is not None:
+            seen = seen[: len(references)]
+            pieces += [features.shape[1] * features.shape[2] for features in seen] + [1] * (len(references) + 1 - len(seen))
+        return sum(map(self.padded, pieces))
+
+    def references(self) -> tuple[list, list, list]:
+        """Latents, and the texts and features of some of them."""
+        latents, texts, seen = (list(self.inputs.get(name) or []) for name in ("ref_latents", "ref_contexts", "siglip_feats"))
+        return latents, texts, seen
 
     def padded(self, tokens: int) -> int:
         multiple = self.network.pad_tokens_multiple or 1

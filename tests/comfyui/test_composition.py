@@ -4,12 +4,16 @@ Each test compares the sampled latent bit for bit with the one that the other pa
 the tests are the rows of the table in docs/compatibility.md.
 """
 
+from functools import partial
+
 import comfy.cldm.mmdit
 import comfy.controlnet
 import comfy.hooks
 import comfy.latent_formats
 import comfy.ldm.flux.controlnet
+import comfy.ldm.lumina.controlnet
 import comfy.model_management
+import comfy.model_patcher
 import comfy.ops
 import comfy.patcher_extension
 import comfy.sd
@@ -18,6 +22,7 @@ import tiny
 import torch
 from comfy.ldm.modules.attention import attention_split, attention_sub_quad
 from comfy_api.torch_helpers import set_torch_compile_wrapper
+from comfy_extras import nodes_model_patch
 from comfy_extras.nodes_apg import APG
 from comfy_extras.nodes_differential_diffusion import DifferentialDiffusion
 from comfy_extras.nodes_easycache import EasyCacheNode, LazyCacheNode
@@ -26,6 +31,7 @@ from comfy_extras.nodes_pag import PerturbedAttentionGuidance
 from comfy_extras.nodes_sd3 import SkipLayerGuidanceSD3
 from comfy_extras.nodes_slg import SkipLayerGuidanceDiT, SkipLayerGuidanceDiTSimple
 from concept_attention.concept_core.maps.decode import decode
+from kinds import made
 from probe import call_at
 
 CFG = 3.0
@@ -69,7 +75,7 @@ def lora(model):
     """A LoRA on every weight of the second block's attention."""
     weights = {}
     for seed, (name, weight) in enumerate(model.model.state_dict().items()):
-        if ".1." in name and "attn" in name and weight.ndim == 2:
+        if ".1." in name and ("attn" in name or "attention" in name) and weight.ndim == 2:
             generator, key = torch.Generator().manual_seed(seed), name.removesuffix(".weight")
             weights[f"{key}.lora_up.weight"] = torch.randn(weight.shape[0], 4, generator=generator) / 2
             weights[f"{key}.lora_down.weight"] = torch.randn(4, weight.shape[1], generator=generator) / weight.shape[1] ** 0.5
@@ -124,6 +130,29 @@ def test_controlnet(kind, unpatched, demo_vae):
     _, run = sampled(kind, lambda model: model, positive=positive)
     torch.testing.assert_close(first_step(run)[0], first_step(unpatched)[0], rtol=1e-4, atol=1e-4)
     assert (first_step(run)[1] - first_step(unpatched)[1]).abs().max() > 0.01 * first_step(run)[1].abs().max()
+
+
+def fun_control(model, vae):
+    """Z-Image's, which is a patch after the blocks."""
+    torch.manual_seed(0)
+    network = comfy.ldm.lumina.controlnet.ZImage_Control(
+        dim=256, n_heads=2, n_kv_heads=2, n_control_layers=30, operations=comfy.ops.manual_cast, dtype=torch.float32
+    )
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn(parameter.shape) * 0.3 / max(1, parameter[0].numel()) ** 0.5)
+    patch = comfy.model_patcher.ModelPatcher(network, comfy.model_management.get_torch_device(), torch.device("cpu"))
+    return nodes_model_patch.ZImageFunControlnet().diffsynth_controlnet(model, patch, vae, torch.rand(1, 64, 96, 3))[0]
+
+
+@both_orders
+def test_fun_controlnet(demo_vae, before):
+    """It adds to the picture's tokens after each block; in the first block nothing has been added yet."""
+    kind = made("z-image")
+    _, plain = sampled(kind, lambda model: model)
+    _, run = sampled(kind, lambda model: fun_control(model, demo_vae), before=before)
+    torch.testing.assert_close(first_step(run)[0], first_step(plain)[0], rtol=1e-4, atol=1e-4)
+    assert (first_step(run)[1] - first_step(plain)[1]).abs().max() > 0.01 * first_step(run)[1].abs().max()
 
 
 @pytest.fixture(scope="module")
@@ -317,11 +346,16 @@ def test_torch_compile(kind, unpatched, before):
     torch.testing.assert_close(first_step(run), first_step(unpatched), rtol=1e-4, atol=1e-4)
 
 
+LOADED = {"flux": tiny.flux, "sd3": partial(tiny.sd3, second_attention=(0,)), "z-image": tiny.z_image, "krea2": tiny.krea2}
+
+
 @pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
-def test_fp8_weights(kind, dtype):
+@pytest.mark.parametrize("name", LOADED)
+def test_fp8_weights(name, dtype):
     """Scores are those of the same rounded weights in full precision."""
-    load = {"flux": tiny.flux, "sd3": lambda **more: tiny.sd3(second_attention=(0,), **more)}[kind.name]
+    kind, load = made(name), LOADED[name]
     stored, rounded = load(dtype=dtype), load()
+    assert dtype in {parameter.dtype for parameter in stored.model.diffusion_model.parameters()}
     with torch.no_grad():
         for name, parameter in rounded.model.diffusion_model.named_parameters():
             parameter.copy_(stored.model.diffusion_model.get_parameter(name).float())
@@ -329,13 +363,15 @@ def test_fp8_weights(kind, dtype):
     for model in (stored, rounded):
         patched, recording = kind.record(model)
         with torch.no_grad():
-            call_at(patched, kind.prompts[0], [torch.ones(1, 16, 8, 12)], [0.5])
+            call_at(patched, kind.prompts[0], [torch.ones_like(kind.latent())], [0.5])
         scores.append(first_step(recording.runs[0]))
     torch.testing.assert_close(scores[0], scores[1], rtol=1e-3, atol=1e-3 * scores[1].abs().max().item())
 
 
-def test_partial_loading(kind, unpatched, monkeypatch):
+@pytest.mark.parametrize("name", LOADED)
+def test_partial_loading(name, monkeypatch):
     """As under --lowvram: weights stay in RAM and come, with their LoRA, when a module runs."""
+    kind = made(name)
     loaded_model = comfy.model_management.LoadedModel
     load = loaded_model.model_load
     monkeypatch.setattr(loaded_model, "model_load", lambda self, memory=0, force_patch_weights=False: load(self, 1, force_patch_weights))

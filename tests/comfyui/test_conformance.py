@@ -1,11 +1,13 @@
 """What every family must show, on a tiny model of it; the two that the other tests sample with among them."""
 
+import inspect
 from dataclasses import replace
 
 import comfy.model_management
 import comfy.sd
 import pytest
 import torch
+from comfy.patcher_extension import WrappersMP
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.record.encode_image import encode_image
 from concept_attention.concept_core.recording.recipe import Recipe
@@ -169,6 +171,25 @@ def test_other_nodes_hooks_are_called_as_before(each_kind):
     assert_same_maps(maps_of(recording, samples), maps_of(own, each_kind.sample(alone)))
 
 
+def test_other_nodes_wrappers_are_called_as_before(each_kind):
+    calls = []
+
+    def other(executor, *args, **kwargs):
+        calls.append((len(args), sorted(kwargs)))
+        return executor(*args, **kwargs)
+
+    def wrapped(model):
+        model = model.clone()
+        for wrapper in (WrappersMP.DIFFUSION_MODEL, WrappersMP.APPLY_MODEL):
+            model.add_wrapper_with_key(wrapper, "other", other)
+        return model
+
+    plain = each_kind.sample(wrapped(each_kind.model), steps=1)
+    expected, calls[:] = list(calls), []
+    assert torch.equal(each_kind.sample(wrapped(each_kind.record()[0]), steps=1), plain)
+    assert calls == expected
+
+
 def test_out_of_memory_costs_the_maps_and_not_the_picture(each_kind):
     def full(*args):
         raise MemoryError
@@ -247,6 +268,26 @@ def test_tokens_that_another_patch_adds_are_refused(name):
     else:
         assert not called
         pytest.skip("this ComfyUI does not call such a patch")
+
+
+@pytest.mark.parametrize("references", [0, 1])
+@pytest.mark.parametrize("name", ["z-image", "krea2"])
+def test_references_that_a_later_patch_adds_are_refused(name, references):
+    kind = made(name)
+    one = torch.randn(kind.latent((6, 4)).shape, generator=torch.Generator().manual_seed(3))
+    ((context, options),) = kind.prompts[0]
+    positive = [[context, {**options, "reference_latents": [one] * references, "reference_latents_method": "index"}]]
+
+    def add_one(executor, *args, **kwargs):
+        call = inspect.signature(executor.original).bind(*args, **kwargs)
+        call.apply_defaults()
+        call.arguments["ref_latents"] = [*(call.arguments["ref_latents"] or []), one]
+        return executor(*call.args, **{**call.kwargs, "ref_latents_method": "index"})
+
+    patched, _ = kind.record()
+    patched.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "adds", add_one)
+    with pytest.raises(ValueError, match="cannot tell the picture's tokens from others"):
+        kind.sample(patched, positive=positive, steps=1)
 
 
 @pytest.mark.parametrize("name", ["qwen-image", "krea2"])

@@ -5,8 +5,10 @@ Flux 1 and SD3 have restatements of their own: test_flux_stream.py and test_sd3_
 
 import inspect
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
+import tiny
 import torch
 from comfy.ldm.flux.model import Flux
 from kinds import KINDS, made
@@ -73,3 +75,20 @@ def test_scores_beside_references(name, method):
     kind = made(name)
     references = [torch.randn(kind.latent(size).shape, generator=torch.Generator().manual_seed(size[0])) for size in [(4, 6), (8, 4)]]
     compare(kind, (6, 10), singles=name == "flux2", reference_latents=references, reference_latents_method=method)
+
+
+def test_what_siglip_sees_of_references_of_z_image():
+    """One of two references is seen, and one has a text."""
+    model = tiny.z_image(siglip_feat_dim=48)
+    kind = made("z-image")
+    ((context, options),) = kind.prompts[0]
+    generator = torch.Generator().manual_seed(4)
+    seen = SimpleNamespace(image_sizes=[(3, 80, 112)], last_hidden_state=torch.randn(1, 35, 48, generator=generator))
+    references = {
+        "reference_latents": [torch.randn(kind.latent(size).shape, generator=generator) for size in [(4, 6), (8, 4)]],
+        "reference_latents_text_embeds": [torch.randn(1, 40, 64, generator=generator)],
+        "clip_vision_outputs": [seen],
+    }
+    patched, recording = kind.record(model)
+    samples = kind.sample(patched, positive=[[context, {**options, **references}]], steps=2)
+    assert len(recording.runs[0].steps) == 2 and torch.isfinite(samples).all()
