@@ -13,6 +13,12 @@ from concept_attention.concept_core.masks.masks import masks
 from concept_attention.concept_core.record.sampler import record_concepts
 
 NAMES = ["klein", "mistral", "qwen-image", "ovis", "longcat", "hunyuan-image", "z-image", "krea2", "lumina2"]
+CONCEPTS = [
+    "dog", "Sky", "a", "7", "龙", "red car", "wooden table", "hummingbird", "skyscraper", "naïve", "T-rex", "C++", "50% grey",
+    "St. Bernard", "x-ray machine", "it's raining", "old man's hat", "jalapeño", "Zürich", "山水画", "猫と犬", "three-headed dragon",
+    "#hashtag", "rock & roll", "sunlit marble staircase", "a cat on a red mat", "красный", "snake_case", "black/white",
+    "two dogs in the snow",
+]  # fmt: skip
 TEXTS = ["dog", "7", "red sports car", "crème brûlée", "龙", "(dog:1.2)", "Dog", "it's a {brace}"]
 
 clip_of = cache(tiny.language_model_clip)
@@ -31,6 +37,17 @@ def tokenizer_of(clip):
 def test_its_tokens_are_the_text_and_nothing_else(clip, text):
     (encoder,) = encoders_of(clip)
     assert tokenizer_of(clip).decode(encoder.tokens(clip, text)).strip() == text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_spans_of_thirty_concepts(name):
+    """Mistral's and Gemma's own vocabularies come within checkpoints: those here spell."""
+    clip = clip_of(name)
+    (encoder,) = encoders_of(clip)
+    spans = [encoder.tokens(clip, text) for text in CONCEPTS]
+    assert [tokenizer_of(clip).decode(span).strip() for span in spans] == CONCEPTS
+    if name not in ("mistral", "lumina2"):
+        assert {len(span) for span in spans} == {1, 2, 3, 4, 5, 6}
 
 
 @pytest.mark.parametrize("text", ["dog", "red sports car"])
