@@ -88,6 +88,22 @@ def test_the_picture_is_the_same_and_each_has_its_own_maps(options):
     torch.testing.assert_close(both[1:], alone, atol=1e-5, rtol=1e-4)
 
 
+def test_concepts_and_words_are_recorded_in_one_sampling():
+    """By two Apply nodes, one after the other, as in the template for SDXL: each hears what it hears alone."""
+    kind = made("sd15")
+
+    def sampled(model):
+        return kind.sample(model, positive=prompt(PROMPT), cfg=2.0, steps=2)
+
+    of_concepts, concepts = kind.record()
+    both, words = record(model=of_concepts)
+    of_words, words_alone = record()
+    samples = sampled(both)
+    assert torch.equal(decode(words, samples, softmax=False).values, decode(words_alone, sampled(of_words), softmax=False).values)
+    maps = decode(concepts, samples).values
+    assert torch.equal(sampled(of_concepts), samples) and torch.equal(decode(concepts, samples).values, maps)
+
+
 def test_a_longer_negative_prompt_changes_nothing():
     """ComfyUI repeats the shorter one."""
     kind = made("sd15")
