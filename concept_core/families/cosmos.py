@@ -91,15 +91,14 @@ class CosmosListener:
     def listen(self, index: int, q: Tensor, k: Tensor):
         if q.shape[2] != self.forward.image_tokens:
             raise other_tokens(q.shape[2], self.forward.image_tokens)
-        if index == 0:
-            self.tokens = self.context(q.dtype)
-        attention = self.network.blocks[index].cross_attn
+        attention, once = self.network.blocks[index].cross_attn, self.forward.once_a_sampling
 
         def concept_keys():
-            return attention.k_norm(attention.k_proj(self.tokens).unflatten(2, (attention.n_heads, -1))).transpose(1, 2)
+            tokens = once("context", lambda: self.context(q.dtype))
+            return attention.k_norm(attention.k_proj(tokens).unflatten(2, (attention.n_heads, -1))).transpose(1, 2)
 
         block = ConceptScores(self.forward, self.grid)
-        block.add(q, k, concept_keys, self.grid)
+        block.add(q, k, lambda: once(index, concept_keys), self.grid)
         block.close()
 
     def context(self, dtype) -> Tensor:

@@ -60,11 +60,17 @@ class Krea2Stream(SingleStream):
     def begin(self, dtype):
         network, timestep = self.network, self.forward.take(self.inputs["timesteps"])
         self.time = network.tproj(network.tmlp(timestep_embedding(timestep, network.tdim)[:, None].to(dtype)))
+        tokens = self.forward.once_a_sampling("tokens", lambda: self.text_tokens(dtype))
+        self.tokens = tokens.expand(len(timestep), -1, -1)
+
+    def text_tokens(self, dtype) -> Tensor:
+        """[1, T, width]"""
+        network = self.network
 
         def refine(texts):
             return network.txtmlp(network.txtfusion(texts.unflatten(2, (network.txtlayers, -1)), transformer_options={}))
 
-        self.tokens = self.refined(refine, [text[None].to(dtype) for text in self.forward.on_device.sequences], len(timestep))
+        return self.refined(refine, [text[None].to(dtype) for text in self.forward.on_device.sequences])
 
     def first_image_token(self, tokens: int) -> int:
         text, known = self.inputs["context"].shape[1], self.forward.image_tokens + self.reference_tokens

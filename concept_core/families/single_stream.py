@@ -55,8 +55,8 @@ class SingleStream:
         """[B, heads, N, d], as they are before rotary positions; q: the picture's, as attention gets them."""
         return q
 
-    def refined(self, refine: Callable[[Tensor], Tensor], prepared: Iterable[Tensor], rows: int) -> Tensor:
-        """[rows, T, width]: each concept's text [1, L, width] refined alone, and its own tokens cut out.
+    def refined(self, refine: Callable[[Tensor], Tensor], prepared: Iterable[Tensor]) -> Tensor:
+        """[1, T, width]: each concept's text [1, L, width] refined alone, and its own tokens cut out.
 
         Texts of one length are refined beside one another.
         """
@@ -66,8 +66,7 @@ class SingleStream:
             alike = [place for place, text in enumerate(texts) if text.shape[1] == length]
             done |= dict(zip(alike, refine(torch.cat([texts[place] for place in alike]))))
         spans = self.forward.on_device.spans
-        tokens = torch.cat([done[place][start:stop] for place, (start, stop) in enumerate(spans)])
-        return tokens.expand(rows, -1, -1)
+        return torch.cat([done[place][start:stop] for place, (start, stop) in enumerate(spans)])[None]
 
 
 def repeated(x: Tensor, heads: int) -> Tensor:

@@ -147,7 +147,10 @@ class UNetListener:
             def concept_keys():
                 return split_heads(attention.to_k(self.forward.concepts(q.dtype)[:1]), attention.heads)
 
-            self.block.add(split_heads(q, attention.heads), split_heads(k, attention.heads), concept_keys, size)
+            def kept_keys():
+                return self.forward.once_a_sampling((layer["block"], layer["block_index"]), concept_keys)
+
+            self.block.add(split_heads(q, attention.heads), split_heads(k, attention.heads), kept_keys, size)
             if layer["block_index"] == len(transformer.transformer_blocks) - 1:
                 self.block.close()
                 self.block = self.new_block()

@@ -74,6 +74,16 @@ class NextDiTStream(SingleStream):
     def begin(self, dtype):
         network, timestep = self.network, self.forward.take(self.inputs["timesteps"])
         self.time = network.t_embedder((1.0 - timestep) * network.time_scale, dtype=dtype)
+        tokens = self.forward.once_a_sampling("tokens", lambda: self.text_tokens(dtype))
+        self.tokens = tokens.expand(len(self.time), -1, -1)
+        positions = 1.0 + self.offset() + self.forward.on_device.positions
+        ids = positions.new_zeros(1, len(positions), 3, dtype=torch.float32)
+        ids[:, :, 0] = positions
+        self.rotation = network.rope_embedder(ids)
+
+    def text_tokens(self, dtype) -> Tensor:
+        """[1, T, width]"""
+        network = self.network
         embedded = [network.embed_cap(sequence[None].to(dtype), device=sequence.device) for sequence in self.forward.on_device.sequences]
         rotations = {embeds.shape[1]: rotation for (embeds,), (rotation,), _ in embedded}
 
@@ -82,11 +92,7 @@ class NextDiTStream(SingleStream):
                 texts = layer(texts, None, rotations[texts.shape[1]].to(texts.device), transformer_options={})
             return texts
 
-        self.tokens = self.refined(refine, [embeds for (embeds,), _, _ in embedded], len(self.time))
-        positions = 1.0 + self.offset() + self.forward.on_device.positions
-        ids = positions.new_zeros(1, len(positions), 3, dtype=torch.float32)
-        ids[:, :, 0] = positions
-        self.rotation = network.rope_embedder(ids)
+        return self.refined(refine, [embeds for (embeds,), _, _ in embedded])
 
     def offset(self) -> int:
         """Where the prompt's own text begins to count, behind the reference pictures and their texts."""

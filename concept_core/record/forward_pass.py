@@ -1,5 +1,6 @@
 """What is heard of the model while it runs: one forward pass of it, and the step that its passes make up."""
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -25,13 +26,15 @@ class Step:
 
     index: of the positive conditionings among all. areas: uuid → Area, for those that are active. pieces: uuid → space → scores
     [blocks, B, C, n] of a conditioning's area.
-    vectors: those to keep, if there are any. sums: those of prompt words, where they are heard.
+    vectors: those to keep, if there are any. sums: those of prompt words, where they are heard. weights_change: hooks of conditionings
+    may give the model other weights from call to call.
     """
 
     receiver: Receiver
     sigma: Tensor
     index: int
     areas: dict[object, Area]
+    weights_change: bool = False
     pieces: dict = field(default_factory=dict)
     vectors: Vectors | None = None
     sums: list[list[Tensor]] | None = None
@@ -123,6 +126,15 @@ class ForwardPass:
     def concepts(self, dtype) -> Tensor:
         """Their embeddings [recorded rows, T, width]."""
         return self.on_device.embeddings.to(dtype).expand(len(self.chunks) * self.receiver.run.batch, -1, -1)
+
+    def once_a_sampling(self, key, make: Callable[[], Tensor]) -> Tensor:
+        """What depends on concepts and weights alone. Layers whose weights are loaded as they are used are spared a second load."""
+        if self.step.weights_change:
+            return make()
+        made, key = self.receiver.made, (key, self.on_device.embeddings.device)
+        if key not in made:
+            made[key] = make()
+        return made[key]
 
     def wants(self, space: str) -> bool:
         return space in self.recording.spaces

@@ -21,6 +21,7 @@ class Receiver:
 
     in_flight: (spaces, copies of the sigma and of each space's scores), oldest first. calls: how many were averaged, by sigma.
     heard: how many were received. sums: of prompt words, blocks of layers [B, heads, T, h, w], and the last sigma that is in them.
+    made: by key and device, what ForwardPass.once_a_sampling has made.
     """
 
     run: Run
@@ -29,6 +30,7 @@ class Receiver:
     heard: int = 0
     sums: list[list[Tensor]] | None = None
     last_sigma: Tensor | None = None
+    made: dict[tuple, Tensor] = field(default_factory=dict)
 
     def add(self, sigma: Tensor, scores: dict[str, Tensor], vectors: Vectors | None = None):
         """Scores [blocks, B, C, N] at one sigma, and the vectors that they come from, if those are kept."""

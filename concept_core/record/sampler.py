@@ -242,7 +242,8 @@ class Recorder:
         areas = areas_of(conds[index], x_in, timestep)
         if not areas:
             run.skip("none of the positive conditionings was active in a step: widen their timestep ranges")
-        step = Step(sampling.receiver, sigma, index, areas)
+        weights_change = any("hooks" in conditioning for conditionings in conds for conditioning in conditionings or [])
+        step = Step(sampling.receiver, sigma, index, areas, weights_change)
         for_one = [(bool(self.recording.kept_blocks), "keep_vectors", "leave keep_vectors of the Apply node empty")]
         for_one += [(self.recording.summed, "Prompt Words", "name concepts with Encode Concepts")]
         for needs_one, what, mend in for_one:

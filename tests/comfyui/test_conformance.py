@@ -3,6 +3,7 @@
 import inspect
 from dataclasses import replace
 
+import comfy.hooks
 import comfy.model_management
 import comfy.sd
 import pytest
@@ -128,19 +129,52 @@ def test_vectors_are_kept(kind_with_vectors, tmp_path):
         assert (kept - scores).abs().max() <= 2e-3 * scores.abs().max()
 
 
-def test_a_lora_shows_in_the_maps(each_kind):
+def lora(kind):
+    """Of what its first layers attend with."""
     weights = {}
-    for seed, (name, weight) in enumerate(each_kind.model.model.state_dict().items()):
+    for seed, (name, weight) in enumerate(kind.model.model.state_dict().items()):
         if ".0." in name and ("attn" in name or "attention" in name) and weight.ndim == 2:
             generator, key = torch.Generator().manual_seed(seed), name.removesuffix(".weight")
             weights[f"{key}.lora_up.weight"] = torch.randn(weight.shape[0], 4, generator=generator) / 2
             weights[f"{key}.lora_down.weight"] = torch.randn(4, weight.shape[1], generator=generator) / weight.shape[1] ** 0.5
-    with_lora = comfy.sd.load_lora_for_models(each_kind.model, None, weights, 1.0, 0)[0]
+    return weights
+
+
+def test_a_lora_shows_in_the_maps(each_kind):
+    with_lora = comfy.sd.load_lora_for_models(each_kind.model, None, lora(each_kind), 1.0, 0)[0]
     patched, recording = each_kind.record(with_lora)
     samples = each_kind.sample(patched)
     assert torch.equal(samples, each_kind.sample(with_lora))
     plain, expected = each_kind.record()
     assert (maps_of(recording, samples) - maps_of(expected, each_kind.sample(plain))).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["z-image", "krea2", "anima", "sdxl"])
+def test_a_lora_of_one_of_two_prompts_shows_in_its_half_alone(name):
+    """These make something of the concepts once in a sampling, unless weights change between calls."""
+    kind = made(name)
+    latent = kind.latent((8, 16))
+    height, width = latent.shape[-2:]
+    noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(4))
+    areas = [{"area": (height, width // 2, 0, place), "strength": 1.0} for place in (0, width // 2)]
+    hooks = comfy.hooks.create_hook_lora(lora(kind), 1.0, 0.0)
+
+    def first_scores(model, hooked):
+        positive = [[context, {**options, **area}] for area, ((context, options),) in zip(areas, kind.prompts[1:], strict=True)]
+        if hooked:
+            positive[1:] = comfy.hooks.set_hooks_for_conditioning(positive[1:], hooks)
+        patched, recording = kind.record(model)
+        kind.sample(patched, latent=latent, noise=noise, positive=positive, steps=1)
+        (step,) = recording.runs[0].steps.values()
+        return step[recording.spaces[0]].unflatten(-1, recording.runs[0].grid)
+
+    plain, everywhere = (
+        first_scores(model, False) for model in (None, comfy.sd.load_lora_for_models(kind.model, None, lora(kind), 1.0, 0)[0])
+    )
+    scores, half = first_scores(None, True), plain.shape[-1] // 2
+    torch.testing.assert_close(scores[..., :half], plain[..., :half], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(scores[..., half:], everywhere[..., half:], rtol=1e-3, atol=1e-3)
+    assert (plain - everywhere)[..., half:].abs().max() > 0.01 * plain.abs().max()
 
 
 def test_other_nodes_hooks_are_called_as_before(each_kind):

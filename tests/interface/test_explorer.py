@@ -15,7 +15,31 @@ def workflow(live):
     latent["widgets_values"] = [256, 192, 2]
     (sampler,) = (node for node in made["nodes"] if node["type"] == "KSampler")
     sampler["widgets_values"][2] = 8  # steps
-    return made
+    return with_preview_of_its_mask(made)
+
+
+def with_preview_of_its_mask(workflow):
+    """So that the mask that comes out can be seen."""
+    (explorer,) = (node for node in workflow["nodes"] if node["type"] == "ConceptAttentionExplorer")
+    node, link = max(node["id"] for node in workflow["nodes"]) + 1, max(link[0] for link in workflow["links"]) + 1
+    explorer["outputs"][0]["links"] = [link]
+    workflow["links"].append([link, explorer["id"], 0, node, 0, "MASK"])
+    inputs, outputs = [{"name": "mask", "type": "MASK", "link": link}], [{"name": "mask", "type": "MASK", "links": None}]
+    place = {"pos": [1324, 760], "size": [280, 300], "flags": {}, "order": 99, "mode": 0, "properties": {}}
+    workflow["nodes"].append({"id": node, "type": "MaskPreview", **place, "inputs": inputs, "outputs": outputs})
+    return workflow
+
+
+@pytest.mark.parametrize("mode", [2, 4], ids=["muted", "bypassed"])
+def test_the_template_runs_without_it(editor, live, mode):
+    editor.open(live.workflow_file("01 Explore concepts (demo)"))
+    editor.page.evaluate(
+        f"""() => {{
+            {NODE}.mode = {mode}
+            app.graph.nodes.find((node) => node.type === 'KSampler').widgets.find((widget) => widget.name === 'steps').value = 1
+        }}"""
+    )
+    editor.queue()
 
 
 @pytest.fixture
