@@ -5,6 +5,7 @@ from comfy_api.latest import io, ui
 from ..concept_core.draw.segmentation import segment
 from ..concept_core.maps.selection import select
 from ..concept_core.masks.masks import EDGE_RADIUS, METHODS, MIN_AREA, empty_mask, masks
+from . import validation
 from .sockets import CATEGORY, CONCEPT_TOOLTIP, IMAGE_TOOLTIP, Maps
 from .told import Told
 
@@ -91,6 +92,10 @@ class Mask(io.ComfyNode):
                 )
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, concept=None):
+        return validation.passes(lambda: validation.chosen(concept))
 
     @classmethod
     def execute(cls, maps, concept, method, threshold, edge_radius, grow, feather, fill_holes, min_area, invert, image=None):

@@ -38,3 +38,9 @@ def keep_vectors(text: str | None):
 def concepts(text: str | None):
     if text is not None:
         check_names(parse_concepts(text))
+
+
+def chosen(text: str | None):
+    """Nothing may come from another node, such as the Explorer, but nobody types it."""
+    if text is not None and not text.strip():
+        raise ValueError("No concept is named: write the name of one, several with commas between them, or * for all.")
