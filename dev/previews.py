@@ -4,7 +4,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 TILE, GAP, GROUND = 256, 4, (23, 23, 26)
 CARD = 4  # tiles: templates are shown on square cards
-PANEL = (0, 165, 533, 823)  # of docs/explorer.jpg: the Explorer's view of heatmaps
+PANEL = (0, 148, 495, 784)  # of docs/explorer.jpg: the Explorer's view of heatmaps
 ROWS = {  # workflow: folder of what it saved, and its files from left to right
     "03 Heatmaps (demo)": ("concept_attention", ["overlay"]),
     "04 Heatmaps with SD3 (demo)": ("concept_attention_sd3", ["overlay"]),
