@@ -6,6 +6,8 @@ from concept_attention.concept_core.maps.decode import decode
 from evaluate import HELD_OUT, SIZES, Demo, at_picture_size, concepts_of, judge
 from scenes import coverage_by_colour, draw_scene
 
+pytestmark = pytest.mark.long  # asks nothing of ComfyUI that changes with its version
+
 SCENES = range(HELD_OUT, HELD_OUT + 10)
 
 
@@ -60,7 +62,6 @@ def test_maps_that_lie_elsewhere_would_fail(shown, move):
     assert sum(judged) / len(judged) < figures(shown["square"])[0] - 0.1
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 def test_maps_lie_on_what_the_model_paints(demo, size):
     judged = []
