@@ -37,7 +37,7 @@ def keep_vectors(vectors, kept: list):
 
     A second copy stands in for the queries, which are of the same size.
     """
-    kept.extend(vector.detach().cpu().clone() for vector in (*vectors, *vectors))
+    kept.extend(vector.detach().cpu().clone() for vector in (*vectors, *vectors) if vector is not None)  # there are none in cross-attention
 
 
 def with_probabilities(model, prompt_tokens: int, kept: list):
