@@ -83,7 +83,7 @@ KINDS = {
     "chroma": dict(load=tiny.chroma, encoder="t5"),
     "chroma-radiance": dict(load=tiny.radiance, encoder="t5", channels=3, pixel=16),
     "ovis": dict(load=tiny.ovis, encoder="qwen3 of Ovis", has_references=True),
-    "longcat": dict(load=tiny.longcat, encoder="qwen2.5-vl of LongCat", width=3584, length=48, has_references=True),
+    "longcat": dict(load=tiny.longcat, encoder="qwen2.5-vl of LongCat", width=3584, length=512, has_references=True),
     "z-image": dict(load=tiny.z_image, encoder="qwen3 of Z-Image", has_references=True, has_replacements=False),
     "lumina2": dict(load=tiny.lumina2, encoder="gemma2", has_replacements=False),
     "krea2": dict(load=tiny.krea2, encoder="qwen3-vl of Krea 2", frames=1, width=960, has_references=True, has_replacements=False),
