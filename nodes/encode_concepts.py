@@ -91,7 +91,7 @@ class PromptWords(io.ComfyNode):
                     "text",
                     multiline=True,
                     default="",
-                    tooltip="The sampler's positive prompt, exactly as it is, weights and embeddings included. Connect both to one text.",
+                    tooltip="The sampler's positive prompt, exactly as it is, weights and embeddings included. Connect one text to both.",
                 ),
                 io.String.Input(
                     "words",

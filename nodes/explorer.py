@@ -56,7 +56,10 @@ class Explorer(io.ComfyNode):
                     tooltip="What the mask view shows, 0 or 1: the mask that Concept Mask makes with the method threshold. One for each "
                     "picture, or several where a comma parts the names.",
                 ),
-                io.String.Output("pinned", tooltip="The selected concepts that there are, for Concept Mask's concept."),
+                io.String.Output(
+                    "pinned",
+                    tooltip="The selected concepts, without unknown names. Connect it to Concept Mask's concept.",
+                ),
             ],
         )
 

@@ -32,8 +32,8 @@ def single_blocks_input():
         default=False,
         optional=True,  # as keep_vectors
         advanced=True,
-        tooltip="For research: record the single blocks of Flux 1 or Flux.2 too, which takes longer. Maps change only where blocks of "
-        "Decode names them: s0-s9, say.",
+        tooltip="For research: record the single blocks of Flux 1 or Flux.2 too. This takes longer. Decode uses them only if its blocks "
+        "input names them, such as s0-s9.",
     )
 
 

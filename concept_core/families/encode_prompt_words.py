@@ -34,12 +34,12 @@ def encode_prompt_words(clip, text: str, words: str = "") -> Concepts:
         return {word: list(places) for places, word in first.items()}
 
     there = [word for word, places in found(content_words(text)).items() if places]
-    if not there:
-        raise ValueError("text: there is no word in it that names something. Write the sampler's positive prompt.")
     chosen = found(parse_concepts(words) or there)
+    if not chosen:
+        raise ValueError("text: there is no word in it that names something. Write the sampler's positive prompt.")
     missing = [word for word, places in chosen.items() if not places]
     if missing:
-        raise ValueError(f'words: "{missing[0]}" is not in the prompt. Its words are: {", ".join(there)}.')
+        raise ValueError(f'words: "{missing[0]}" is not in the prompt. Its words are: {", ".join(there) or "none that names something"}.')
     check_names(list(chosen))
     weights = torch.zeros(len(chosen), len(prompt))
     for row, places in enumerate(chosen.values()):

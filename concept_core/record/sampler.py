@@ -67,7 +67,7 @@ def record_concepts(
     if concepts.of_prompt and preview:
         raise ValueError("preview: maps of prompt words are there when the sampling has ended. Turn it off.")
     if single_blocks and not family.single_blocks:
-        raise ValueError(f"single_blocks: of {family.name} none can be recorded. Switch it off.")
+        raise ValueError(f"single_blocks: {family.name} has no single blocks that can be recorded. Switch it off.")
     single = family.single_blocks if single_blocks else 0
     depth = family.depth + single
     recording = Recording(

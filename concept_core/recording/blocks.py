@@ -3,7 +3,7 @@
 import re
 
 WORDS = ("auto", "all")
-NO_SINGLE_BLOCKS = "no single blocks were recorded. Flux 1 and Flux.2 have them: switch single_blocks on where it is recorded"
+NO_SINGLE_BLOCKS = "no single blocks were recorded. Flux 1 and Flux.2 have them: switch single_blocks on in Apply or Encode Image"
 
 
 def parse_blocks(text: str, depth: int, default: range, widget: str = "blocks", single_blocks: int = 0) -> list[int]:

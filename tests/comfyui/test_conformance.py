@@ -278,7 +278,7 @@ def test_single_blocks_are_recorded_beside_the_others_where_they_are_wanted(name
 
 def test_single_blocks_are_refused_where_there_are_none(each_kind):
     if each_kind.name not in ("flux", "flux2"):
-        with pytest.raises(ValueError, match="single_blocks: of .* none can be recorded"):
+        with pytest.raises(ValueError, match="single_blocks: .* has no single blocks that can be recorded"):
             each_kind.record(single_blocks=True)
 
 
