@@ -4,6 +4,7 @@ import browser
 import pytest
 from editor import Editor
 from environment import HOME
+from explorer_panel import Explorer
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
@@ -33,3 +34,33 @@ def editor(chromium, live, request):
     foreign = editor.asked_by_us()
     context.close()
     assert not editor.errors and not foreign, (editor.errors, foreign)
+
+
+@pytest.fixture(scope="module")
+def workflow(live):
+    made = live.workflow_file("01 Explore concepts (demo)")
+    (latent,) = (node for node in made["nodes"] if node["type"] == "EmptySD3LatentImage")
+    latent["widgets_values"] = [256, 192, 2]
+    (sampler,) = (node for node in made["nodes"] if node["type"] == "KSampler")
+    sampler["widgets_values"][2] = 8  # steps
+    return with_preview_of_its_mask(made)
+
+
+def with_preview_of_its_mask(workflow):
+    """So that the mask that comes out can be seen."""
+    (explorer,) = (node for node in workflow["nodes"] if node["type"] == "ConceptAttentionExplorer")
+    node, link = max(node["id"] for node in workflow["nodes"]) + 1, max(link[0] for link in workflow["links"]) + 1
+    explorer["outputs"][0]["links"] = [link]
+    workflow["links"].append([link, explorer["id"], 0, node, 0, "MASK"])
+    inputs, outputs = [{"name": "mask", "type": "MASK", "link": link}], [{"name": "mask", "type": "MASK", "links": None}]
+    place = {"pos": [1324, 760], "size": [280, 300], "flags": {}, "order": 99, "mode": 0, "properties": {}}
+    workflow["nodes"].append({"id": node, "type": "MaskPreview", **place, "inputs": inputs, "outputs": outputs})
+    return workflow
+
+
+@pytest.fixture
+def explorer(editor, workflow, live):
+    explorer = Explorer(editor, workflow)
+    explorer.temporary = live.base / "temp"
+    explorer.run()
+    return explorer
