@@ -36,7 +36,7 @@ def recorded(side: int, number: int, steps: int = STEPS, blocks: int = BLOCKS):
     generator = torch.Generator().manual_seed(0)
     scores = torch.nn.functional.avg_pool2d(torch.randn(blocks, number, tokens, tokens, generator=generator), 9, 1, 4) * 20
     samples = torch.randn(1, 16, side // 8, side // 8, generator=generator)
-    run = Run(1, (side // 8, side // 8), (tokens, tokens), (side, side), lambda percent: 1 - percent, latents=[samples])
+    run = Run(1, (1, side // 8, side // 8), (1, tokens, tokens), (side, side), lambda percent: 1 - percent, latents=[samples])
     receiver = Receiver(run)
     for step in range(steps):
         receiver.add(torch.tensor(1 - step / steps), {"output": scores.flatten(2)[:, None] + step / 100})

@@ -38,7 +38,7 @@ class Heatmap(io.ComfyNode):
 
     @classmethod
     def execute(cls, maps, colormap, scale, opacity, labels, image=None):
-        progress = ProgressBar(len(maps.values) * maps.num_shown)
+        progress = ProgressBar(maps.num_pictures * maps.num_shown)
         made = heatmaps(maps, image, colormap, scale, opacity, labels, progress=lambda: progress.update(1))
         made = made.to(intermediate_device())
         return io.NodeOutput(made, ui=ui.PreviewImage(made))

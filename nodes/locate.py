@@ -39,7 +39,7 @@ class Locate(io.ComfyNode):
 
     @classmethod
     def execute(cls, maps, concept, image=None):
-        progress = ProgressBar(len(maps.values) * len(select(maps, concept)))
+        progress = ProgressBar(maps.num_pictures * len(select(maps, concept)))
         found = detections(maps, concept, image, progress=lambda: progress.update(1))
         scores = [place.presence for row in found for place in row]
         return io.NodeOutput(boxes(found), points(found), scores, report(found), ui=ui.PreviewText(report(found)))

@@ -101,7 +101,7 @@ class Mask(io.ComfyNode):
     def execute(cls, maps, concept, method, threshold, edge_radius, grow, feather, fill_holes, min_area, invert, image=None):
         told = Told()
         if concept.strip():
-            progress = ProgressBar(len(maps.values) * len(select(maps, concept)))
+            progress = ProgressBar(maps.num_pictures * len(select(maps, concept)))
             shape = (edge_radius, grow, feather, fill_holes, min_area, invert)
             mask = masks(maps, concept, method, threshold, image, *shape, progress=lambda: progress.update(1), tell=told)
         else:
@@ -137,7 +137,7 @@ class Segmentation(io.ComfyNode):
 
     @classmethod
     def execute(cls, maps, opacity, labels, image=None):
-        progress = ProgressBar(len(maps.values))
+        progress = ProgressBar(maps.num_pictures)
         told = Told()
         made = segment(maps, image, opacity, labels, progress=lambda: progress.update(1), tell=told)
         segmentation, masks = (it.to(intermediate_device()) for it in made)

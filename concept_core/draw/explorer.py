@@ -22,14 +22,18 @@ DRAWN_TOGETHER = 2**23  # pixels of all maps with edges: about a second, and som
 def explorable(maps: Maps) -> dict:
     """What the browser draws from, as JSON: names, sizes and colours, and the maps at their own resolution.
 
+    Of a clip they are those of each frame.
+
     `presence` [B][shown], of shares. `values` is base64 of little-endian uint16 [B, C, h, w], evenly spaced from `low` to
     `high`, which are 0 and 1 of shares.
     """
+    maps = maps.at_pictures()
     values = maps.values
     low, high = (0.0, 1.0) if maps.softmaxed else (float(values.min()), float(values.max()))
     levels = ((values.double() - low) / max(high - low, 1e-30) * LEVELS).round_().clamp_(0, LEVELS)
     return {
         "names": maps.names,
+        "is_clip": maps.is_clip,
         "shown": maps.num_shown,
         "shares": maps.softmaxed,
         "shape": list(values.shape),
@@ -46,11 +50,11 @@ def explorable(maps: Maps) -> dict:
 
 
 def with_edges(maps: Maps, image: Tensor) -> Iterator[Tensor]:
-    """For each picture [C, H, W] uint8: the maps with the picture's edges, 0 and 255 being each map's own lowest and highest value.
+    """For each picture or frame [C, H, W] uint8: the maps with its edges, 0 and 255 being each map's own lowest and highest value.
 
     They are as large as the browser draws them, smaller where there are many.
     """
-    pictures = pictures_for(maps, image)
+    maps, pictures = maps.at_pictures(), pictures_for(maps, image)
     size = drawn_size(tuple(image.shape[1:3]), maps.values.shape[0] * maps.values.shape[1])
     for number, picture in enumerate(pictures):
         small = adaptive_avg_pool2d(picture.movedim(-1, 0), size).movedim(0, -1)

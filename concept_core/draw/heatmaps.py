@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..maps.maps import Maps, is_flat
-from ..maps.pictures import pictures_for
+from ..maps.pictures import pictures_for, room_for, size_for
 from ..maps.presence import labelled
 from ..maps.resize import upsample
 from .colormaps import colour
@@ -25,37 +25,42 @@ def heatmaps(
     labels: bool = True,
     progress: Callable[[], None] = lambda: None,
 ) -> Tensor:
-    """[B·C, H, W, 3] in 0..1, picture by picture and concept by concept within it, the background list left out.
+    """[B·C, H, W, 3] in 0..1, picture by picture and concept by concept within it, the background list left out; of a clip concept by
+    concept and frame by frame, on a scale that all frames share.
 
     image: see pictures_for; the heatmaps take its size. Labels give each concept's name and, of shares, its presence.
     progress is called after each heatmap. ValueError for raw scores on the absolute scale.
     """
     if scale == ABSOLUTE:
         maps.check_softmax("Absolute scale needs shares in 0..1")
-    values, pictures = maps.values[:, : maps.num_shown].float(), pictures_for(maps, image)
-    size = maps.image_size if image is None else tuple(image.shape[1:3])
+    maps, pictures, size = maps.at_pictures(), pictures_for(maps, image), size_for(maps, image)
+    values = maps.values[:, : maps.num_shown].float()
     texts = iter(labelled(maps) if labels else [])
-    result = torch.empty(len(values), maps.num_shown, *size, 3)
-    for drawn, value, picture in zip(result, values, pictures):
+    result, by_picture = room_for(maps, maps.num_shown, *size, 3)
+    of_clip = ends(values, scale) if maps.is_clip else None
+    for drawn, value, picture in zip(by_picture, values, pictures):
         smooth = upsample(value[None], maps.pixels_per_token, maps.image_size, size)
-        for heatmap, shade in zip(drawn, scaled(smooth, scale)[0]):
+        for heatmap, shade in zip(drawn, scaled(smooth, *(of_clip or ends(smooth, scale)))[0]):
             colour(shade, colormap, out=heatmap)
             if picture is not None:
                 torch.lerp(picture, heatmap, opacity, out=heatmap)
             if labels:
                 draw_label(heatmap, next(texts))
             progress()
-    return result.flatten(0, 1)
+    return result
 
 
-def scaled(values: Tensor, scale: str) -> Tensor:
-    """[B, C, H, W] to 0..1: lowest to highest of a picture's maps, of each map, or shares as they are."""
+def ends(values: Tensor, scale: str) -> tuple[Tensor, Tensor]:
+    """Lowest and highest of maps [B, C, h, w] together, or of each concept's, [1, C, 1, 1]; of shares as they are 0 and 1."""
     if scale == ABSOLUTE:
-        return values
-    over = (2, 3) if scale == EACH_ALONE else (1, 2, 3)
+        return torch.zeros(()), torch.ones(())
+    over = (0, 2, 3) if scale == EACH_ALONE else (0, 1, 2, 3)
     low, high = values.amin(over, keepdim=True), values.amax(over, keepdim=True)
-    span = high - low
-    flat = is_flat(low, high)
-    if flat.any():
+    if is_flat(low, high).any():
         logging.warning("Concept Attention: a map is the same everywhere; it is drawn in the lowest colour.")
-    return ((values - low) / span.clamp(min=1e-30)).masked_fill_(flat, 0)
+    return low, high
+
+
+def scaled(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """[B, C, H, W] to 0..1 between their ends; 0 where those are alike."""
+    return ((values - low) / (high - low).clamp(min=1e-30)).masked_fill_(is_flat(low, high), 0)

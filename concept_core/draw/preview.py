@@ -9,23 +9,23 @@ from ..maps.decode import spread
 from ..maps.resize import upsample
 from ..recording.recording import Recording, Run
 from ..recording.scores import CROSS_SHARE
-from .heatmaps import EACH_ALONE, scaled
+from .heatmaps import EACH_ALONE, ends, scaled
 from .segmentation import colours
 
 OPACITY = 0.65  # where a concept has all of a spot
 
 
 def strongest_so_far(base: Image.Image, recording: Recording, run: Run) -> Image.Image:
-    """`base`, a preview of the first picture, and over it what the latest step of the run says of it."""
+    """`base`, a preview of the first picture or a clip's first frame, and over it what the latest step of the run says of it."""
     *_, latest = run.steps.values()
     several = len(recording.concepts.names) > 1
     per_head = several and recording.spaces[0] == "cross-attention"
     scores = latest[CROSS_SHARE if per_head else recording.spaces[0]][recording.default_blocks, 0]
     if several and not per_head:
         scores = (scores / (recording.recipe.temperature or spread(scores))).softmax(1)
-    probabilities = scores.mean(0).unflatten(1, run.grid)
+    probabilities = scores.mean(0).unflatten(1, run.grid)[:, 0]
     if not several:
-        probabilities = scaled(probabilities[None], EACH_ALONE)[0]
+        probabilities = scaled(probabilities[None], *ends(probabilities[None], EACH_ALONE))[0]
     return over(base, probabilities, recording.concepts.num_shown, run.image_size, recording.pixels_per_token)
 
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from ..maps.maps import Maps
-from ..maps.pictures import pictures_for
+from ..maps.pictures import pictures_for, room_for, size_for
 from ..maps.presence import labelled
-from ..masks.masks import absent, say, winners
+from ..masks.masks import say, tell_of_missing, winners
 from .colormaps import from_hex
 from .labels import draw_legend
 
@@ -27,25 +27,27 @@ def segment(
     progress: Callable[[], None] = lambda: None,
     tell: Callable[[str], None] = say,
 ) -> tuple[Tensor, Tensor]:
-    """segmentation [B, H, W, 3] and masks [B·C, H, W], picture by picture and concept by concept within it, in 0..1.
+    """segmentation [B, H, W, 3] and masks [B·C, H, W], picture by picture and concept by concept within it, in 0..1; the masks of a
+    clip concept by concept and frame by frame.
 
     Every pixel belongs to one concept. Where the background list wins the picture stays as it is, or black without one.
     image: see pictures_for; both outputs take its size and its edges. progress is called after each picture, tell with a sentence
     for each concept that is not found. ValueError where one concept alone is named.
     """
-    segmentations, masks = [], []
-    for number, picture in enumerate(pictures_for(maps, image), 1):
-        single = maps.of_picture(number - 1)
+    maps, pictures, size = maps.at_pictures(), pictures_for(maps, image), size_for(maps, image)
+    segmentations = torch.empty(maps.num_pictures, *size, 3)
+    masks, by_picture = room_for(maps, maps.num_shown, *size)
+    for number, (segmentation, picture) in enumerate(zip(segmentations, pictures)):
+        single = maps.of_picture(number)
         winner = winners(single, picture)
         parts = torch.stack([winner == place for place in range(maps.num_shown)])
-        for name, part in zip(maps.names, parts):
-            if not part.any():
-                tell(absent(name, number))
-        segmentation = _coloured(winner, parts.any(0), picture, opacity)
-        segmentations.append(draw_legend(segmentation, labelled(single), colours(maps.num_shown)) if labels else segmentation)
-        masks.append(parts.float())
+        segmentation.copy_(_coloured(winner, parts.any(0), picture, opacity))
+        if labels:
+            draw_legend(segmentation, labelled(single), colours(maps.num_shown))
+        by_picture[number] = parts
         progress()
-    return torch.stack(segmentations), torch.cat(masks)
+    tell_of_missing(maps, maps.names, by_picture.flatten(2).any(2), "nothing is found of", tell)
+    return segmentations, masks
 
 
 def _coloured(winner, shown, picture, opacity):

@@ -64,7 +64,7 @@ class Anima(CosmosPredict2):
 class CosmosListener:
     """Listens to the cross-attention of one forward pass. In every block it follows the self-attention; its queries are not rotated."""
 
-    def __init__(self, network, forward, grid: tuple[int, int]):
+    def __init__(self, network, forward, grid: tuple[int, ...]):
         self.network, self.forward, self.grid = network, forward, grid
         self.calls = 0
         self.attended: int | None = None  # the block whose self-attention was called last

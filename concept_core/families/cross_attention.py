@@ -17,13 +17,13 @@ from ..recording.scores import cross_scores
 class ConceptScores:
     """One block, which may have several layers: the mean of their scores, each brought to the picture's grid."""
 
-    def __init__(self, forward, grid: tuple[int, int]):
+    def __init__(self, forward, grid: tuple[int, ...]):
         self.forward, self.grid = forward, grid
         self.layers: list[dict[str, Tensor]] = []
 
-    def add(self, q: Tensor, k: Tensor, concept_keys: Callable[[], Tensor], size: tuple[int, int]):
+    def add(self, q: Tensor, k: Tensor, concept_keys: Callable[[], Tensor], size: tuple[int, ...]):
         """q [B, heads, N, d], k [B, heads, tokens, d]: what a layer attends with. concept_keys: what it makes of the concepts' embeddings
-        [1, heads, T, d]. size: rows and columns of its N queries."""
+        [1, heads, T, d]. size: rows and columns of its N queries, behind frames where there are several."""
         keys = concept_keys() / q.shape[-1] ** 0.5  # as the layer's own attention has them
         scores = cross_scores(self.forward.token_weights, keys, self.forward.take(q))
         self.layers.append({space: resized(each, size, self.grid) for space, each in scores.items()})
@@ -40,7 +40,7 @@ class PromptWordSums:
         self.forward = forward
         self.layers: list[Tensor] = []
 
-    def add(self, q: Tensor, k: Tensor, concept_keys: Callable[[], Tensor], size: tuple[int, int]):
+    def add(self, q: Tensor, k: Tensor, concept_keys: Callable[[], Tensor], size: tuple[int, ...]):
         """As ConceptScores."""
         concepts, take = self.forward.on_device, self.forward.take
         self.layers.append(probabilities(take(q), take(k), concepts.used_tokens, len(concepts.embeddings)).unflatten(3, size))

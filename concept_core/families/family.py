@@ -7,7 +7,7 @@ from collections.abc import Callable
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
 
-from ..recording.grid import grid
+from ..recording.grid import Size, grid
 from ..recording.recipe import UNPUBLISHED, Recipe
 from ..recording.scores import SPACES
 
@@ -18,7 +18,8 @@ class Family:
     name: with the variants it covers. key: of one word. encoders: the text encoders that can read concepts for it, by name.
     clip_hint: how a user gets such a CLIP. clip_type: what ComfyUI's loaders call its type.
     wrapper: the kind of ComfyUI's wrappers around what is called with the latent.
-    patch: latent pixels across one image token. spaces: in which there are scores, the one that maps are made in first.
+    patch: latent pixels across one image token. patch_frames: frames of a latent in one. is_video: whether a latent may have several
+    frames. spaces: in which there are scores, the one that maps are made in first.
     normalises_concepts: whether a concept's output vector is scaled to length 1 before the dot product. recipe: how the family's
     authors make maps of its scores. hears_prompt_words: whether the prompt's own words can be concepts.
     """
@@ -33,6 +34,8 @@ class Family:
     spaces: tuple[str, ...] = SPACES
     recipe: Recipe = UNPUBLISHED
     hears_prompt_words = False
+    is_video = False
+    patch_frames = 1
 
     def __init__(self, model):
         self.network = model.get_model_object("diffusion_model")
@@ -92,9 +95,20 @@ class Family:
     def pixels_per_token(self) -> int:
         return self.latent_pixel * self.patch
 
-    def token_grid(self, latent: Tensor) -> tuple[int, int]:
-        """Rows and columns of image tokens of a latent [..., h, w]; sizes that are no multiple of the patch are padded up."""
-        return grid(latent.shape[-2:], self.patch)
+    @property
+    def patches(self) -> Size:
+        """Frames, rows and columns of a latent in one image token."""
+        return self.patch_frames, self.patch, self.patch
+
+    @property
+    def frames_per_latent(self) -> int:
+        """Of a clip, how many frames each frame of its latent but the first one stands for; 0 where there are no clips."""
+        return self.latent_format.temporal_downscale_ratio if self.is_video else 0
+
+    def token_grid(self, latent: Tensor) -> Size:
+        """Frames, rows and columns of image tokens of a latent; sizes that are no multiple of the patch are padded up."""
+        frames, rows, columns = grid(size_of(latent), self.patches)
+        return frames, rows, columns
 
     def tokens_of(self, latents: list[Tensor] | None) -> int:
         """How many image tokens latents have together."""
@@ -126,6 +140,11 @@ class Family:
                 return executor(*args, **{**kwargs, "transformer_options": options})
 
         return forward
+
+
+def size_of(latent: Tensor) -> Size:
+    """Of [B, channels, h, w], which has one frame, or [B, channels, t, h, w]."""
+    return math.prod(latent.shape[2:-2]), latent.shape[-2], latent.shape[-1]
 
 
 def is_network(model, module: str, name: str) -> bool:

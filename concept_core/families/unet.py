@@ -49,7 +49,7 @@ class UNet(Family):
 
     def new_stream(self, network, forward, inputs: dict) -> "UNetListener":
         if not forward.recording.concepts.of_prompt:
-            return UNetListener(network, forward, partial(ConceptScores, forward, self.token_grid(inputs["x"])))
+            return UNetListener(network, forward, partial(ConceptScores, forward, self.token_grid(inputs["x"])[1:]))
         if forward.receiver.heard == 0:
             check_prompt(forward.take(inputs["context"]), forward.on_device.embeddings)
         return UNetListener(network, forward, partial(PromptWordSums, forward))

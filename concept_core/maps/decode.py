@@ -50,6 +50,8 @@ def decode(
             f"This picture has no maps: {run.abort_reason}. Sample again with fewer concepts, with spaces "
             'set to "output" in the Apply node, or with a narrower start_percent to end_percent.'
         )
+    if run.size[0] > 1 and len(rows) > 1:
+        raise ValueError(f"These are {len(rows)} clips, and maps are made of one at a time: take one out with Latent From Batch.")
     if recording.summed and (start_percent, end_percent) != (0, 1):
         raise ValueError("Maps of prompt words are sums over steps: set start_percent and end_percent in the Apply node, not here.")
     window = run.window(start_percent, end_percent)
@@ -67,13 +69,20 @@ def decode(
     elif softmaxed and mean_first:
         mean = (mean / (temperature * (unit or spread(mean)))).softmax(1)
     return Maps(
-        values=mean.unflatten(2, run.grid),
+        values=at_latent_frames(mean.unflatten(2, run.grid), run.size[0]),
         names=recording.concepts.names,
         num_shown=recording.concepts.num_shown,
         softmaxed=softmaxed,
         image_size=run.image_size,
         pixels_per_token=recording.pixels_per_token,
+        frames_per_latent=recording.frames_per_latent if run.size[0] > 1 else 0,
     )
+
+
+def at_latent_frames(values: Tensor, frames: int) -> Tensor:
+    """[B, C, h, w] of pictures, or of the frames of one clip, from [B, C, t, h, w], where a token may stand for several of them."""
+    in_a_token = -(-frames // values.shape[2])
+    return values.repeat_interleave(in_a_token, 2)[:, :, :frames].movedim(2, 1).flatten(0, 1)
 
 
 def _mean_of_raw(step, space, blocks, rows, temperature, unit):

@@ -1,4 +1,4 @@
-"""The picture that belongs to maps."""
+"""The pictures that belong to maps."""
 
 import torch
 from torch import Tensor
@@ -9,14 +9,33 @@ CHANNELS = (1, 3, 4)  # grey, RGB, and RGB with alpha
 TOLERANCE = 0.02  # of height / width: upscalers round sizes
 
 
+def room_for(maps: Maps, number: int, *shape: int) -> tuple[Tensor, Tensor]:
+    """Unset numbers for so many results of each picture or frame: as they are given out [B·number, ...], and by_picture."""
+    room = torch.empty(maps.num_pictures * number, *shape)
+    return room, by_picture(maps, room)
+
+
+def by_picture(maps: Maps, results: Tensor) -> Tensor:
+    """[B, number, ...] of results [B·number, ...], of which those of a picture lie together; of a clip each result's frames do, so that
+    they are a clip again."""
+    if maps.is_clip:
+        return results.unflatten(0, (-1, maps.num_pictures)).transpose(0, 1)
+    return results.unflatten(0, (maps.num_pictures, -1))
+
+
+def size_for(maps: Maps, image: Tensor | None) -> tuple[int, int]:
+    """Height and width of what is made of maps and of an image, if there is one."""
+    return maps.image_size if image is None else (image.shape[1], image.shape[2])
+
+
 def pictures_for(maps: Maps, image: Tensor | None) -> Tensor | list[None]:
-    """[B, H, W, 3] float32 on the CPU, one picture for each of the maps' B; without an image as many Nones.
+    """[B, H, W, 3] float32 on the CPU, one picture for each of the maps' B, or for each frame of a clip; without an image as many Nones.
 
     image: [B or 1, H, W, 1, 3 or 4], the maps' picture or a scaled copy of it; a single one serves all. ValueError prints its
     shape, or both sizes or counts, if it is not, or tells of NaN.
     """
     if image is None:
-        return [None] * len(maps.values)
+        return [None] * maps.num_pictures
     if image.ndim != 4 or image.shape[3] not in CHANNELS:
         raise ValueError(
             f"image: a tensor of {list(image.shape)} holds no pictures, which are [pictures, height, width, 1, 3 or 4 channels]. "
@@ -27,9 +46,10 @@ def pictures_for(maps: Maps, image: Tensor | None) -> Tensor | list[None]:
             f"image: {image.shape[2]} x {image.shape[1]} pixels hold nothing. Connect the picture decoded from the same samples, "
             "or look at the node that crops or scales it."
         )
-    count = len(maps.values)
+    count = maps.num_pictures
     if len(image) not in (1, count):
-        raise ValueError(f"image: {len(image)} pictures do not fit maps of {count}. Connect the picture decoded from the same samples.")
+        what = f"a clip of {count} frames" if maps.is_clip else f"maps of {count}"
+        raise ValueError(f"image: {len(image)} pictures do not fit {what}. Connect what is decoded from the same samples.")
     height, width = image.shape[1:3]
     rows, columns = maps.image_size
     if abs(height * columns - width * rows) > TOLERANCE * height * columns:

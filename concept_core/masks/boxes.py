@@ -9,6 +9,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from ..maps.maps import Maps
+from ..maps.pictures import by_picture
 from ..maps.presence import presence
 from ..maps.selection import select
 from .masks import MIN_AREA, masks
@@ -32,13 +33,13 @@ class Detection:
 def detections(
     maps: Maps, concept: str = "*", image: Tensor | None = None, progress: Callable[[], None] = lambda: None
 ) -> list[list[Detection]]:
-    """For each picture one place per selection: where its soft mask is a half or more, parts under MIN_AREA left out.
+    """For each picture or frame one place per selection: where its soft mask is a half or more, parts under MIN_AREA left out.
 
     image: see pictures_for; they are in its pixels. progress is called for each. ValueError for an unknown concept, or raw scores.
     """
     selections = select(maps, concept)
-    scores = presence(maps, selections).tolist()
-    found = masks(maps, concept, "soft", image=image, progress=progress).unflatten(0, (len(maps.values), len(selections)))
+    scores = presence(maps.at_pictures(), selections).tolist()
+    found = by_picture(maps, masks(maps, concept, "soft", image=image, progress=progress))
     return [
         [_place(selection.label, score, (mask >= 0.5).numpy()) for selection, score, mask in zip(selections, row, picture)]
         for row, picture in zip(scores, found)

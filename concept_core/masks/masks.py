@@ -1,16 +1,17 @@
 """Masks from maps: edges follow the picture, then cut, small parts dropped, holes filled, grown, feathered, inverted."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..maps.maps import Maps
-from ..maps.pictures import pictures_for
+from ..maps.pictures import pictures_for, room_for, size_for
 from ..maps.presence import ABSENT, presence
 from ..maps.resize import upsample
-from ..maps.selection import gather, select
+from ..maps.selection import Selection, gather, select
 from . import morphology, thresholds
 from .edges import follow_edges
 
@@ -45,7 +46,8 @@ def masks(
     progress: Callable[[], None] = lambda: None,
     tell: Callable[[str], None] = say,
 ) -> Tensor:
-    """[B·S, H, W] float32 in 0..1, picture by picture and selection by selection within it.
+    """[B·S, H, W] float32 in 0..1, picture by picture and selection by selection within it; of a clip selection by selection and
+    frame by frame, with thresholds that all frames share.
 
     image: see pictures_for; the masks take its size and, unless edge_radius is 0, its edges. edge_radius: how far edges
     move, in pixels of the sampled picture. grow and feather: in pixels of the mask. min_area: a share of the picture.
@@ -61,28 +63,34 @@ def masks(
             raise ValueError(f"{name} must be 0 or more, it is {value:g}.")
     selections = select(maps, concept)
     check_that_concepts_compete(maps)
-    result = []
-    for number, picture in enumerate(pictures_for(maps, image), 1):
-        cut = _cut(maps.of_picture(number - 1), selections, method, threshold, picture, edge_radius)
-        for selection, mask in zip(selections, cut):
-            result.append(torch.from_numpy(morphology.finish(mask.numpy(), min_area, fill_holes, grow, feather)))
-            if not mask.any():
-                tell(absent(selection.label, number))
-            elif not result[-1].any():
-                tell(f"min_area or shrinking leaves nothing of {selection.label} in picture {number}.")
+    maps, pictures = maps.at_pictures(), pictures_for(maps, image)
+    result, by_picture = room_for(maps, len(selections), *size_for(maps, image))
+    chosen = Chosen.of(maps, selections)
+    found, left = torch.empty(2, maps.num_pictures, len(selections), dtype=torch.bool)
+    for number, picture in enumerate(pictures):
+        for place, mask in enumerate(_cut(maps, chosen, number, method, threshold, picture, edge_radius)):
+            finished = morphology.finish(mask.numpy(), min_area, fill_holes, grow, feather)
+            by_picture[number, place] = torch.from_numpy(finished)
+            found[number, place], left[number, place] = bool(mask.any()), bool(finished.any())
             progress()
-    result = torch.stack(result)
-    return 1 - result if invert else result
+    labels = [selection.label for selection in selections]
+    tell_of_missing(maps, labels, found, "nothing is found of", tell)
+    tell_of_missing(maps, labels, left | ~(found.any(0) if maps.is_clip else found), "min_area or shrinking leaves nothing of", tell)
+    return result.neg_().add_(1) if invert else result
 
 
-def absent(label: str, number: int) -> str:
-    return f"nothing is found of {label} in picture {number}."
+def tell_of_missing(maps: Maps, labels: Iterable[str], found: Tensor, what: str, tell: Callable[[str], None]):
+    """A sentence for each label that is in none of a clip's frames, or not in one of the pictures. found: [B, labels]."""
+    rows = {"the clip": found.any(0)} if maps.is_clip else {f"picture {number}": row for number, row in enumerate(found, 1)}
+    for where, row in rows.items():
+        for label, there in zip(labels, row.tolist()):
+            if not there:
+                tell(f"{what} {label} in {where}.")
 
 
 def empty_mask(maps: Maps, image: Tensor | None) -> Tensor:
     """[B, H, W] of zeros; image: see pictures_for."""
-    pictures_for(maps, image)
-    return torch.zeros(len(maps.values), *(maps.image_size if image is None else image.shape[1:3]))
+    return torch.zeros(len(pictures_for(maps, image)), *size_for(maps, image))
 
 
 def winners(maps: Maps, picture: Tensor | None, edge_radius: int = EDGE_RADIUS) -> Tensor:
@@ -110,21 +118,39 @@ def at_pixels(maps: Maps, values: Tensor, picture: Tensor | None, edge_radius: i
     return follow_edges(upsample(values[None], maps.pixels_per_token, maps.image_size, size, cell)[0], picture, cell)
 
 
-def _cut(maps, selections, method, threshold, picture, edge_radius):
-    """One mask [H, W] per selection, for maps of a single picture."""
+@dataclass(frozen=True)
+class Chosen:
+    """The selections' maps [B, S, h, w], and whether each is there at all, [B, S]; in a clip it is there if any frame shows it."""
+
+    selections: list[Selection]
+    values: Tensor
+    there: Tensor
+
+    @classmethod
+    def of(cls, maps: Maps, selections: list[Selection]) -> "Chosen":
+        values = gather(maps.values, selections, maps.softmaxed)
+        there = presence(maps, selections) >= ABSENT if maps.softmaxed else torch.ones(values.shape[:2], dtype=torch.bool)
+        return cls(selections, values, there.any(0).expand_as(there) if maps.is_clip else there)
+
+
+def _cut(maps: Maps, chosen: Chosen, number: int, method, threshold, picture, edge_radius) -> list[Tensor] | Tensor:
+    """One mask [H, W] per selection, for one of the pictures."""
     if method == "winner":
-        return _winning(maps, selections, picture, edge_radius)
-    chosen = gather(maps.values, selections, maps.softmaxed)[0]
-    values = at_pixels(maps, chosen, picture, edge_radius)
+        return _winning(maps.of_picture(number), chosen.selections, picture, edge_radius)
+    of_picture = chosen.values[number]
+    values = at_pixels(maps, of_picture, picture, edge_radius)
     if method == "threshold":
         maps.check_softmax("A threshold needs shares in 0..1, which some other methods do not")
         return (values >= threshold).float()
     if method == ON_THE_WAY:
-        low, high = chosen.amin((1, 2), keepdim=True), chosen.amax((1, 2), keepdim=True)
+        low, high = of_picture.amin((1, 2), keepdim=True), of_picture.amax((1, 2), keepdim=True)
         return (values >= low + threshold * (high - low).masked_fill(high == low, 1)).float()
-    there = presence(maps, selections)[0] >= ABSENT if maps.softmaxed else torch.ones(len(selections))
-    found = [RELATIVE[method](value, maps.softmaxed) if present else None for value, present in zip(values, there)]
-    return [torch.zeros_like(value) if mask is None else mask for value, mask in zip(values, found)]
+    among = chosen.values.transpose(0, 1) if maps.is_clip else values
+    cut = [
+        RELATIVE[method](value, maps.softmaxed, all_of_it) if there else None
+        for value, all_of_it, there in zip(values, among, chosen.there[number])
+    ]
+    return [torch.zeros_like(value) if mask is None else mask for value, mask in zip(values, cut)]
 
 
 def _winning(maps, selections, picture, edge_radius):

@@ -1,4 +1,7 @@
-"""From a map at picture size to a mask: which values are in, and how much."""
+"""From a map at picture size to a mask: which values are in, and how much.
+
+The methods find their threshold `among` other values than those that they cut where a clip's frames are to share it.
+"""
 
 from dataclasses import dataclass
 
@@ -55,16 +58,17 @@ def is_constant(values: Tensor) -> bool:
     return bool(is_flat(*values.aminmax()))
 
 
-def soft(values: Tensor, softmaxed: bool) -> Tensor | None:
+def soft(values: Tensor, softmaxed: bool, among: Tensor | None = None) -> Tensor | None:
     """0 far from the concept, 1 in its core: a ramp over the middle half of the way between the means of Otsu's two classes.
 
     Shares of one mode: the ramp goes from a quarter to three quarters instead. None if nothing reaches a half of them, or if raw
     scores have one mode.
     """
-    levels = _two_modes(values, softmaxed)
+    among = values if among is None else among
+    levels = _two_modes(among, softmaxed)
     if levels:
         low, high = levels.low, levels.high
-    elif softmaxed and values.max() >= 0.5:
+    elif softmaxed and among.max() >= 0.5:
         low, high = 0.0, 1.0
     else:
         return None
@@ -72,15 +76,16 @@ def soft(values: Tensor, softmaxed: bool) -> Tensor | None:
     return (values * slope).sub_(low * slope + 0.5).clamp_(0, 1)
 
 
-def otsu(values: Tensor, softmaxed: bool) -> Tensor | None:
+def otsu(values: Tensor, softmaxed: bool, among: Tensor | None = None) -> Tensor | None:
     """1 from Otsu's threshold on. None if the map has one mode only."""
-    levels = _two_modes(values, softmaxed)
+    levels = _two_modes(values if among is None else among, softmaxed)
     return (values >= levels.threshold).float() if levels else None
 
 
-def above_mean(values: Tensor, softmaxed: bool) -> Tensor | None:
+def above_mean(values: Tensor, softmaxed: bool, among: Tensor | None = None) -> Tensor | None:
     """1 above the map's mean, as the paper cuts single concepts. None if all is the same."""
-    return None if is_constant(values) else (values > values.mean()).float()
+    among = values if among is None else among
+    return None if is_constant(among) else (values > among.mean()).float()
 
 
 def _two_modes(values: Tensor, softmaxed: bool) -> Levels | None:

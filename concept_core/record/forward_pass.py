@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..concepts.concepts import Concepts
+from ..recording.grid import Size
 from ..recording.recording import Recording
 from ..recording.vectors import Vectors, free_on_host, in_16_bit
 from .areas import Area, average, is_whole
@@ -43,8 +44,8 @@ class Step:
         """Whether a single conditioning is for the whole picture."""
         return len(self.areas) == 1 and all(is_whole(area, self.receiver.run.size) for area in self.areas.values())
 
-    def scores(self, patch: int) -> dict[str, Tensor] | None:
-        """space → scores [blocks, B, C, N] of the whole picture; None unless every area was heard."""
+    def scores(self, patches: Size) -> dict[str, Tensor] | None:
+        """space → scores [blocks, B, C, N] of the whole picture; None unless every area was heard. patches: as average has them."""
         if not self.areas or self.pieces.keys() != self.areas.keys():
             return None
         if self.is_whole():
@@ -52,13 +53,13 @@ class Step:
             return scores
         spaces = next(iter(self.pieces.values()))
         heard = {space: [(self.areas[uuid], piece[space].cpu()) for uuid, piece in self.pieces.items()] for space in spaces}
-        return {space: average(pieces, self.receiver.run.size, patch) for space, pieces in heard.items()}
+        return {space: average(pieces, self.receiver.run.size, patches) for space, pieces in heard.items()}
 
-    def close(self, patch: int):
+    def close(self, patches: Size):
         """Hand over what was heard of it, if all was."""
         if self.sums is not None and not self.receiver.run.abort_reason:
             self.receiver.add_up(self.sigma, self.sums)
-        scores = self.scores(patch)
+        scores = self.scores(patches)
         if scores is not None and not self.receiver.run.abort_reason:
             self.receiver.add(self.sigma, scores, self.vectors)
 

@@ -50,7 +50,7 @@ class Receiver:
     def settle_words(self, token_weights: Tensor):
         """The sampling has ended: its only step is what DAAM makes of the sums. token_weights: [C, T] of the tokens that were heard."""
         if self.sums is not None and self.last_sigma is not None:
-            maps = word_maps(self.sums, token_weights.to(self.last_sigma.device), self.run.grid)
+            maps = word_maps(self.sums, token_weights.to(self.last_sigma.device), self.run.grid[1:])
             self.run.steps[float(self.last_sigma)] = {PROMPT_WORDS: maps.cpu()}
             self.sums = None
 

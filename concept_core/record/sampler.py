@@ -12,7 +12,7 @@ from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
 from ..concepts.concepts import Concepts
-from ..families.family import Family
+from ..families.family import Family, size_of
 from ..families.joint import Attend, attend
 from ..families.registry import family_of
 from ..recording.blocks import parse_blocks
@@ -77,6 +77,7 @@ def record_concepts(
         depth=depth,
         default_blocks=family.default_blocks,
         pixels_per_token=family.pixels_per_token,
+        frames_per_latent=family.frames_per_latent,
         normalises_concepts=family.normalises_concepts,
         recipe=family.recipe,
         attends_to=attends_to,
@@ -189,13 +190,13 @@ class Recorder:
         return samples
 
     def new_run(self, noise: Tensor, model_sampling) -> Run:
-        if math.prod(noise.shape[2:-2]) > 1:
+        size, pixel = size_of(noise), self.family.latent_pixel
+        if size[0] > 1 and not self.family.is_video:
             raise ValueError(
-                f"Concept Attention does not record clips or layers yet, and this latent {list(noise.shape)} has {noise.shape[2]} of them: "
-                "bypass the Apply node."
+                f"Concept Attention does not record clips or layers of {self.family.name}, and this latent {list(noise.shape)} has "
+                f"{size[0]} of them: bypass the Apply node."
             )
-        size, pixel = tuple(noise.shape[-2:]), self.family.latent_pixel
-        image_size = (size[0] * pixel, size[1] * pixel)
+        image_size = (size[1] * pixel, size[2] * pixel)
         return Run(len(noise), size, self.family.token_grid(noise), image_size, model_sampling.percent_to_sigma, origin=running_node())
 
     def nbytes_of_vectors(self, run: Run, sigmas) -> int:
@@ -219,7 +220,7 @@ class Recorder:
             out = executor(model, conds, x_in, timestep, model_options)
             if self.step is not None:
                 with spare_the_picture(self.step.receiver):
-                    self.step.close(self.family.patch)
+                    self.step.close(self.family.patches)
         finally:
             self.step = None
         return out
@@ -236,7 +237,7 @@ class Recorder:
         if index is None:
             run.skip(sampling.why_not_positive())
             return None
-        if len(x_in) != run.batch or tuple(x_in.shape[-2:]) != run.size:
+        if len(x_in) != run.batch or size_of(x_in) != run.size:
             raise not_the_whole_picture(x_in)
         self.heard = True
         areas = areas_of(conds[index], x_in, timestep)
@@ -282,7 +283,7 @@ class Recorder:
         chunks = [(chunk, uuid) for chunk, (index, uuid) in enumerate(named) if index == step.index and uuid in step.areas]
         if not chunks:
             return None
-        if tuple(x.shape[-2:]) != step.areas[chunks[0][1]].size or len(x) != len(transformer_options["uuids"]) * run.batch:
+        if size_of(x) != step.areas[chunks[0][1]].size or len(x) != len(transformer_options["uuids"]) * run.batch:
             raise not_the_whole_picture(x)
         tokens = math.prod(self.family.token_grid(x))
         return ForwardPass(self.recording, step, chunks, tokens, self.concepts_on(x.device), self.attend, self.observe)
@@ -331,8 +332,8 @@ def as_area(weighed, plain) -> Area:
             "A default conditioning has an area of its own, and the other conditionings leave some of the picture to it: ComfyUI cannot "
             "sample that, with Concept Attention or without. Take the area out of the default conditioning."
         )
-    top, left = weighed.area[-2:] if weighed.area is not None else (0, 0)
+    start = weighed.area[len(weighed.area) // 2 :] if weighed.area is not None else ()
     even = not plain.keys() & {"area", "mask", "default"} and plain.get("strength", 1.0) > 0
     weight = weighed.mult[:, 0]
-    weight = weight.reshape(len(weight), *weight.shape[-2:])  # without the frame that some models' latents have
-    return Area(top, left, weight, even)
+    weight = weight.reshape(len(weight), -1, *weight.shape[-2:])  # with a frame, which not all models' latents have
+    return Area((0, 0, 0, *start)[-3:], weight, even)

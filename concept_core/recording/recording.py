@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..concepts.concepts import Concepts
+from .grid import Size
 from .half_precision import HalfPrecisionStep
 from .recipe import Recipe
 from .scores import ATTENDS_TO
@@ -25,7 +26,8 @@ NO_ROOM = "its scores made room for those of newer samplings"
 class Run:
     """One sampling.
 
-    size: height and width of the latent. grid: rows and columns of image tokens. image_size: height and width in pixels.
+    size: frames, height and width of the latent; a picture has one frame. grid: frames, rows and columns of image tokens.
+    image_size: height and width in pixels.
     steps: sigma → space → scores [blocks, B, C, N], the mean over the calls of the model at that sigma.
     vectors: those to keep, of every call. vectors_gone: why they are no longer there, if they are not.
     latents: what the sampler gave out, [B, channels, h, w]; a run belongs to these and to no other.
@@ -35,8 +37,8 @@ class Run:
     """
 
     batch: int
-    size: tuple[int, int]
-    grid: tuple[int, int]
+    size: Size
+    grid: Size
     image_size: tuple[int, int]
     percent_to_sigma: Callable[[float], float]
     steps: dict[float, Mapping[str, Tensor]] = field(default_factory=dict)
@@ -124,7 +126,7 @@ class Recording:
     depth: how many blocks are recorded, of which the last single_blocks are single ones.
     attends_to: what the concepts attended to. kept_blocks: those whose output vectors are kept too.
     recipe: how the family's authors make maps. normalises_concepts: whether a concept's vectors are scaled to length 1 before the dot
-    product. summed: a run's only step is the sum of all.
+    product. summed: a run's only step is the sum of all. frames_per_latent: as Family has it.
     """
 
     concepts: Concepts
@@ -139,6 +141,7 @@ class Recording:
     kept_blocks: tuple[int, ...] = ()
     summed: bool = False
     single_blocks: int = 0
+    frames_per_latent: int = 0
 
     def keep(self, run: Run):
         self.runs.append(run)

@@ -16,13 +16,14 @@ from ..maps.maps import Maps
 from ..recording.half_precision import HALF_PRECISION_FROM, HalfPrecisionStep
 from ..recording.recording import Recording, Run
 from ..recording.vectors import free_on_host
-from .schemas import MAPS, RECORDING, SCHEDULE, VECTORS, About, AboutMaps, AboutRecording, Unfit
+from .schemas import MAPS, RECORDING, SCHEDULE, VECTORS, About, AboutMaps, AboutRecording, Unfit, short_of
 from .tensor_files import TensorFile, open_tensors
 
-OF_MAPS = ("names", "num_shown", "softmaxed", "image_size", "pixels_per_token")
+OF_MAPS = ("names", "num_shown", "softmaxed", "image_size", "pixels_per_token", "frames_per_latent")
 OF_RUN = ("size", "grid", "image_size", "skip_reason")
 OF_RECORDING = (
-    "spaces", "depth", "pixels_per_token", "normalises_concepts", "attends_to", "kept_blocks", "recipe", "summed", "single_blocks"
+    "spaces", "depth", "pixels_per_token", "frames_per_latent", "normalises_concepts", "attends_to", "kept_blocks", "recipe", "summed",
+    "single_blocks",
 )  # fmt: skip
 IN_FILES = {"num_shown": "shown", "softmaxed": "shares", "skip_reason": "missed"}  # names of fields that were once called otherwise
 OF_SAMPLING = ("sigmas", "schedule", "samples", "token_share")
@@ -44,7 +45,7 @@ def load_maps(path: Path) -> Maps:
 
 
 def save_recording(recording: Recording, samples: Tensor, path: Path):
-    """The run that made these samples [B, channels, h, w], for their pictures.
+    """The run that made these samples [B, channels, (t,) h, w], for their pictures or clips.
 
     `scores.<space>` [steps, blocks, B, C, N] float32, `sigmas` [steps], highest first, `schedule` [1001], the sigma at each
     thousandth of the schedule, `token_weights` [C, T] and `samples`; names, grid and sizes in the metadata. Where vectors were
@@ -65,6 +66,7 @@ def save_recording(recording: Recording, samples: Tensor, path: Path):
     tensors["token_share"] = concepts.token_weights.contiguous()
     tensors |= _vectors_to_save(run, rows)
     about = _fields(recording, OF_RECORDING) | _fields(run, OF_RUN)
+    about |= {"size": short_of(run.size), "grid": short_of(run.grid)}
     about |= {"names": concepts.names, "shown": concepts.num_shown, "encoder": concepts.encoder}
     about["default_blocks"] = (recording.default_blocks.start, recording.default_blocks.stop)
     _save(tensors, path, RECORDING, about)

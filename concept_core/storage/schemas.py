@@ -2,10 +2,21 @@
 
 import reprlib
 from collections.abc import Mapping
+from math import prod
 from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 from torch import Tensor
 
 from ..recording.recipe import Recipe
@@ -23,6 +34,17 @@ class Unfit(ValueError):
     """It says in a few words what is wrong with a file."""
 
 
+def short_of(size: tuple[int, ...]) -> tuple[int, ...]:
+    """A picture's height and width alone, as earlier versions have written them; a clip's frames before them."""
+    return size[1:] if size[0] == 1 else size
+
+
+def _with_frames(size):
+    """What short_of has made of it."""
+    size = tuple(size) if isinstance(size, list) else size
+    return (1, *size) if isinstance(size, tuple) and len(size) == 2 else size
+
+
 def _distinct(values):
     if not values or len(set(values)) < len(values) or not all(map(str.strip, values)):
         raise Unfit("should be at least one, none empty and none twice")
@@ -30,6 +52,7 @@ def _distinct(values):
 
 
 Size = tuple[PositiveInt, PositiveInt]
+ClipSize = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], BeforeValidator(_with_frames)]
 Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
 Spaces = Annotated[tuple[Literal[STORED_SPACES], ...], AfterValidator(_distinct)]  # type: ignore[valid-type]
 
@@ -44,6 +67,7 @@ class About(BaseModel):
     num_shown: PositiveInt = Field(alias="shown")
     image_size: Size
     pixels_per_token: PositiveInt
+    frames_per_latent: NonNegativeInt = 0
 
     @classmethod
     def of(cls, text: str):
@@ -83,7 +107,7 @@ class AboutMaps(About):
 
 
 class AboutRecording(About):
-    """token_weights and the last six are missing in files of earlier versions."""
+    """token_weights, frames_per_latent and the last six are missing in files of earlier versions."""
 
     key = RECORDING
     what = "recording: choose a file that Save Concept Recording has written."
@@ -91,8 +115,8 @@ class AboutRecording(About):
     spaces: Spaces
     depth: PositiveInt
     default_blocks: tuple[NonNegativeInt, PositiveInt]
-    size: Size
-    grid: Size
+    size: ClipSize
+    grid: ClipSize
     skip_reason: str = Field(alias="missed")
     normalises_concepts: bool = False
     attends_to: tuple[Literal[ATTENDS_TO], ...] = ATTENDS_TO  # type: ignore[valid-type]
@@ -104,11 +128,16 @@ class AboutRecording(About):
     @model_validator(mode="after")
     def check_sizes(self):
         height, width = self.image_size
-        pixel = height // self.size[0]
-        if (height, width) != tuple(pixel * length for length in self.size) or self.pixels_per_token % pixel:
-            raise Unfit(f"image_size {height} x {width} and pixels_per_token {self.pixels_per_token} do not fit a latent of {self.size}")
-        if self.grid != self.token_grid:
-            raise Unfit(f"grid is {self.grid}, where {self.token_grid} covers the picture")
+        frames, *sides = self.size
+        pixel = height // sides[0]
+        if (height, width) != tuple(pixel * length for length in sides) or self.pixels_per_token % pixel:
+            raise Unfit(
+                f"image_size {height} x {width} and pixels_per_token {self.pixels_per_token} do not fit a latent of {short_of(self.size)}"
+            )
+        if self.grid[1:] != self.token_grid or self.grid[0] > frames:
+            raise Unfit(f"grid is {short_of(self.grid)}, where {short_of((frames, *self.token_grid))} covers the picture")
+        if frames > 1 and not self.frames_per_latent:
+            raise Unfit(f"frames_per_latent is 0, where the latent has {frames} frames")
         return self
 
     @model_validator(mode="after")
@@ -139,7 +168,7 @@ class AboutRecording(About):
             raise Unfit(f"{unknown[0]} is not of the spaces {self.spaces}")
         shapes = dict.fromkeys(self.scores, "steps, blocks, pictures, concepts, tokens")
         samples = tensors.get("samples")
-        frames = "one frame, " if samples is not None and len(samples.shape) == 5 else ""  # as video models have it
+        frames = "frames, " if self.size[0] > 1 or (samples is not None and len(samples.shape) == 5) else ""
         shapes |= {"sigmas": "steps", "schedule": "points", "samples": f"pictures, channels, {frames}latent rows, latent columns"}
         where_kept = {
             "token_share": "concepts, words",
@@ -148,8 +177,8 @@ class AboutRecording(About):
             "vector_sigmas": "calls",
         }
         shapes |= {name: shape for name, shape in where_kept.items() if name in tensors}
-        known = {"blocks": self.depth, "concepts": len(self.names), "tokens": self.grid[0] * self.grid[1], "points": SCHEDULE}
-        known |= {"one frame": 1, "latent rows": self.size[0], "latent columns": self.size[1], "kept blocks": len(self.kept_blocks)}
+        known = {"blocks": self.depth, "concepts": len(self.names), "tokens": prod(self.grid), "points": SCHEDULE}
+        known |= dict(zip(("frames", "latent rows", "latent columns"), self.size)) | {"kept blocks": len(self.kept_blocks)}
         _check_shapes(tensors, shapes, known)
 
     def check_numbers(self, tensors: Mapping[str, Tensor]):

@@ -20,7 +20,7 @@ def heard(kind, positive, latents=LATENTS, sigmas=SIGMAS, **options):
     with torch.no_grad():
         call_at(patched, positive, latents, sigmas, **options)
     (run,) = recording.runs
-    return torch.stack([step["output"] for step in run.steps.values()]).unflatten(-1, run.grid)
+    return torch.stack([step["output"] for step in run.steps.values()]).unflatten(-1, run.grid[1:])
 
 
 def changed(conditioning, **options):

@@ -166,7 +166,7 @@ def test_a_lora_of_one_of_two_prompts_shows_in_its_half_alone(name):
         patched, recording = kind.record(model)
         kind.sample(patched, latent=latent, noise=noise, positive=positive, steps=1)
         (step,) = recording.runs[0].steps.values()
-        return step[recording.spaces[0]].unflatten(-1, recording.runs[0].grid)
+        return step[recording.spaces[0]].unflatten(-1, recording.runs[0].grid[1:])
 
     plain, everywhere = (
         first_scores(model, False) for model in (None, comfy.sd.load_lora_for_models(kind.model, None, lora(kind), 1.0, 0)[0])
@@ -328,5 +328,5 @@ def test_references_that_a_later_patch_adds_are_refused(name, references):
 def test_clips_are_refused(name):
     kind = made(name)
     patched, _ = kind.record()
-    with pytest.raises(ValueError, match="does not record clips or layers yet"):
+    with pytest.raises(ValueError, match="does not record clips or layers of"):
         kind.sample(patched, latent=kind.latent().repeat(1, 1, 3, 1, 1))

@@ -120,7 +120,7 @@ def heard_alone(kind, conditioning, x, sigma):
     with torch.no_grad():
         call_at(patched, prompt, [x], [float(sigma[0]), 0.0])
     (step,) = recording.runs[0].steps.values()
-    return step["output"].unflatten(-1, recording.runs[0].grid)
+    return step["output"].unflatten(-1, recording.runs[0].grid[1:])
 
 
 def restated_steps(kind, passes):
@@ -168,7 +168,7 @@ def test_random_graphs(kind, seed, monkeypatch):
             decode(recording, samples)
         return
     for sigma, scores in steps.items():
-        assert (run.steps[sigma]["output"].unflatten(-1, run.grid) - scores).abs().max() <= 1e-4 * scores.abs().max()
+        assert (run.steps[sigma]["output"].unflatten(-1, run.grid[1:]) - scores).abs().max() <= 1e-4 * scores.abs().max()
     blocks = list(recording.default_blocks)
     maps = sum(scores[blocks].softmax(2).mean(0) for scores in steps.values()) / len(steps)
     torch.testing.assert_close(decode(recording, samples).values, maps, atol=1e-3, rtol=0)

@@ -61,7 +61,7 @@ def test_small_shares_of_heads_stay_exact():
 
 def test_only_a_large_sampling_is_packed(monkeypatch):
     def sampling():
-        received = receiver.Receiver(Run(2, (4, 6), (2, 3), (32, 48), lambda percent: 1 - percent))
+        received = receiver.Receiver(Run(2, (1, 4, 6), (1, 2, 3), (32, 48), lambda percent: 1 - percent))
         for sigma in (0.9, 0.4, 0.4):
             received.add(torch.tensor(sigma), {"output": scores()})
         received.settle()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from concept_attention.concept_core.draw import labels
 from concept_attention.concept_core.draw.colormaps import COLORMAPS, colour
-from concept_attention.concept_core.draw.heatmaps import heatmaps, scaled
+from concept_attention.concept_core.draw.heatmaps import ends, heatmaps, scaled
 from concept_attention.concept_core.draw.labels import draw_label, draw_legend
 from concept_attention.concept_core.maps.maps import Maps
 from concept_attention.concept_core.maps.resize import upsample
@@ -45,9 +45,9 @@ def test_upsampling_stays_within_the_maps_range():
 
 def test_scales():
     values = torch.tensor([[[[0.2, 0.4]], [[0.0, 0.8]]]])
-    assert scaled(values, "all concepts together").flatten().tolist() == pytest.approx([0.25, 0.5, 0, 1])
-    assert scaled(values, "each concept alone").flatten().tolist() == pytest.approx([0, 1, 0, 1])
-    assert scaled(values, "absolute").flatten().tolist() == pytest.approx([0.2, 0.4, 0, 0.8])
+    assert scaled(values, *ends(values, "all concepts together")).flatten().tolist() == pytest.approx([0.25, 0.5, 0, 1])
+    assert scaled(values, *ends(values, "each concept alone")).flatten().tolist() == pytest.approx([0, 1, 0, 1])
+    assert scaled(values, *ends(values, "absolute")).flatten().tolist() == pytest.approx([0.2, 0.4, 0, 0.8])
     with pytest.raises(ValueError, match="turn softmax on"):
         heatmaps(maps(values, softmaxed=False), scale="absolute")
 
@@ -56,7 +56,7 @@ def test_a_flat_map_is_not_blown_up_into_noise(caplog):
     values = 0.5 + 3e-7 * torch.rand(1, 1, 4, 4)
     assert values.std() > 0
     with caplog.at_level(logging.WARNING):
-        assert scaled(values, "each concept alone").eq(0).all()
+        assert scaled(values, *ends(values, "each concept alone")).eq(0).all()
     assert "the same everywhere" in caplog.text
 
 

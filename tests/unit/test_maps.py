@@ -20,7 +20,7 @@ def recording(names=("a", "b"), num_shown=None, spaces=("output",), depth=4):
 
 def run(scores, samples=SAMPLES, space="output", sigmas=(1.0, 0.5, 0.25), origin=None):
     """A run with scores [steps, blocks, B, C, N] at those sigmas; percent p is at sigma 1 − p."""
-    made = Run(len(samples), (4, 6), (2, 3), (32, 48), lambda percent: 1 - percent, origin=origin)
+    made = Run(len(samples), (1, 4, 6), (1, 2, 3), (32, 48), lambda percent: 1 - percent, origin=origin)
     receiver = Receiver(made)
     for sigma, step in zip(sigmas, scores):
         receiver.add(torch.tensor(sigma), {space: step})

@@ -118,7 +118,7 @@ WRONG = [
     ({"about": {"kept_blocks": [5]}}, "kept_blocks (5,) are not within 5 blocks"),
     ({"about": {"grid": [3, 2]}}, "grid is (3, 2), where (2, 3) covers the picture"),
     ({"about": {"grid": [1, 6]}}, "grid is (1, 6), where (2, 3) covers the picture"),
-    ({"about": {"grid": [0, 6]}}, "grid 0 should be greater than 0"),
+    ({"about": {"grid": [0, 6]}}, "should be greater than 0, it is 0"),
     ({"about": {"grid": [3, 2], "image_size": [48, 32]}}, "do not fit a latent of (4, 6)"),
     ({"about": {"grid": [3, 2], "image_size": [48, 32], "size": [6, 4]}}, "samples has 4 latent rows, where 6 fits the rest"),
     ({"about": {"image_size": [33, 48]}}, "image_size 33 x 48 and pixels_per_token 16 do not fit a latent of (4, 6)"),
