@@ -74,6 +74,7 @@ class Kind:
         )
 
 
+OF_SHARED_WEIGHTS = dict(has_replacements=False)
 OF_UNETS = dict(channels=4, has_replacements=False, has_vectors=False)
 KINDS = {
     "flux": dict(load=tiny.flux, encoder="t5", pooled=32, has_references=True),
@@ -93,6 +94,8 @@ KINDS = {
     "sd15": dict(load=tiny.sd15, encoder="clip-l", **OF_UNETS),
     "sd2": dict(load=tiny.sd2, encoder="clip-h", **OF_UNETS),
     "sdxl": dict(load=tiny.sdxl, encoder="clip-l and clip-g", pooled=32, **OF_UNETS),
+    "cogvideox": dict(load=tiny.cogvideox, encoder="t5", frames=3, **OF_SHARED_WEIGHTS),
+    "cogvideox-1.5": dict(load=lambda: tiny.cogvideox(patch_frames=2), encoder="t5", frames=3, **OF_SHARED_WEIGHTS),
 }
 
 

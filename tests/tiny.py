@@ -75,6 +75,13 @@ def hunyuan_image():
     return _load(_filled(skeleton), torch.float32)
 
 
+def cogvideox(depth=3, context=64, seed=0, channels=16, patch_frames=None):
+    """A MODEL of CogVideoX; patch_frames: 2 for 1.5. channels: 32 for image to video."""
+    of_comfyui("comfy.ldm.cogvideo.model")
+    shapes = weights_recipe.cogvideox_shapes(128, depth, 64, context, channels, patch_frames)
+    return _load(weights_recipe.fill(shapes, seed), torch.float32)
+
+
 def qwen_image():
     config = dict(in_channels=64, num_layers=3, num_attention_heads=2, attention_head_dim=128, joint_attention_dim=64)
     return _undetected("QwenImage", image_model="qwen_image", **config)

@@ -1,6 +1,7 @@
 """The model families there are. A new one is a file here and a line in FAMILIES."""
 
 from .chroma import Chroma
+from .cogvideox import CogVideoX
 from .cosmos import Anima, CosmosPredict2
 from .family import Family
 from .flux import Flux1
@@ -31,6 +32,7 @@ FAMILIES: list[type[Family]] = [
     SDXL,
     Anima,
     CosmosPredict2,
+    CogVideoX,
 ]
 
 BY_KEY = {family.key: family for family in FAMILIES}

@@ -25,13 +25,17 @@ class SingleStream:
         return {**options, OVERRIDE: partial(self.attention, options.get(OVERRIDE))}
 
     def attention(self, overridden, function, q, k, v, *args, **kwargs):
-        """An attention override, given the one that was there. A refiner's attention has no block index."""
+        """An attention override, given the one that was there."""
         out = called(overridden, function, q, k, v, *args, **kwargs)
-        index = kwargs.get("transformer_options", {}).get("block_index")
+        index = self.block_index(kwargs)
         if index is not None and index == len(self.forward.blocks) and not self.forward.is_over:
             with self.forward.spare_the_picture():
                 self.listen(index, q, k, v, out)
         return out
+
+    def block_index(self, kwargs: dict) -> int | None:
+        """Of an attention's keywords; a refiner's has none."""
+        return kwargs.get("transformer_options", {}).get("block_index")
 
     def listen(self, index: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor):
         """q, k, v: [B, heads, tokens, d]"""

@@ -187,6 +187,7 @@ BY_TOKENIZER: dict[str, tuple[TextEncoder, ...]] = {
     "ZImageTokenizer": (LanguageModel("qwen3 of Z-Image"),),
     "LuminaTokenizer": (LanguageModel("gemma2", reads_weights=True),),
     "CosmosT5Tokenizer": (T5,),
+    "CogVideoXTokenizer": (T5,),
     "AnimaTokenizer": (AnimaEncoder(),),
     "Krea2Tokenizer": (LanguageModel("qwen3-vl of Krea 2"),),
     "HunyuanImageTokenizer": (LanguageModel("qwen2.5-vl of HunyuanImage"),),

@@ -28,8 +28,13 @@ def assert_same_maps(maps, others):
 
 
 def maps_of(recording, samples, **options):
-    """With the softmax first and no temperature: what shows every difference."""
-    return decode(replace(recording, recipe=Recipe()), samples, blocks="all", **options).values
+    """[B, C, t, h, w] with the softmax first and no temperature: what shows every difference."""
+    return decoded(replace(recording, recipe=Recipe()), samples, blocks="all", **options)
+
+
+def decoded(recording, samples, *args, **options):
+    """[B, C, t, h, w] of pictures, which have one frame, or clips, of which one is decoded at a time."""
+    return torch.stack([decode(recording, sample[None], *args, **options).values.movedim(0, 1) for sample in samples])
 
 
 @pytest.mark.parametrize("options", WAYS, ids=str)
@@ -38,7 +43,7 @@ def test_the_picture_does_not_change_by_a_bit(each_kind, options):
     samples = each_kind.sample(patched, **options)
     assert torch.isfinite(samples).all() and torch.equal(samples, each_kind.sample(**options))
     for space in recording.spaces:
-        maps = decode(recording, samples, space).values
+        maps = decoded(recording, samples, space)
         assert maps.shape[:2] == (options.get("batch", 1), 3) and torch.isfinite(maps).all()
         assert float(maps.std()) > 0
 
@@ -110,7 +115,7 @@ def test_a_recording_is_saved_and_decoded_again(each_kind, tmp_path):
     samples = each_kind.sample(patched, steps=2, batch=2)
     save_recording(recording, samples, tmp_path / "r.safetensors")
     loaded, again = load_recording(tmp_path / "r.safetensors")
-    assert torch.equal(again, samples) and torch.equal(decode(loaded, again).values, decode(recording, samples).values)
+    assert torch.equal(again, samples) and torch.equal(decoded(loaded, again), decoded(recording, samples))
 
 
 def test_vectors_are_kept(kind_with_vectors, tmp_path):
