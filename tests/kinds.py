@@ -19,7 +19,7 @@ POSITIONS = torch.tensor([3, 3, 4, 3])  # of concepts behind a template of three
 class Kind:
     """channels, frames: of a latent; frames is None where it has two dimensions. width, length: of a prompt's embedding. pooled: its
     pooled one's, 0 for none. pixel: latent pixels across a token. has_references: whether it takes reference latents.
-    has_replacements: whether other nodes can replace its blocks. has_vectors: whether it has output vectors."""
+    pads: whether it takes sizes that are no multiple of that. has_replacements: whether other nodes can replace its blocks. has_vectors: whether it has output vectors."""
 
     name: str
     load: Callable
@@ -33,6 +33,7 @@ class Kind:
     has_references: bool = False
     has_replacements: bool = True
     has_vectors: bool = True
+    pads: bool = True
 
     def __post_init__(self):
         self.model = self.load()
@@ -51,6 +52,8 @@ class Kind:
     def latent(self, size=(8, 12), batch=1):
         """Of zeros; size: in pixels of a family with two latent pixels across a token."""
         size = [-(-side * self.pixel // 2) for side in size]
+        if not self.pads:
+            size = [-(-side // self.pixel) * self.pixel for side in size]
         return torch.zeros(batch, self.channels, *([] if self.frames is None else [self.frames]), *size)
 
     def record(self, model=None, start_percent=0.0, end_percent=1.0, **options):
@@ -96,6 +99,11 @@ KINDS = {
     "sdxl": dict(load=tiny.sdxl, encoder="clip-l and clip-g", pooled=32, **OF_UNETS),
     "cogvideox": dict(load=tiny.cogvideox, encoder="t5", frames=3, **OF_SHARED_WEIGHTS),
     "cogvideox-1.5": dict(load=lambda: tiny.cogvideox(patch_frames=2), encoder="t5", frames=3, **OF_SHARED_WEIGHTS),
+    "hunyuan-video": dict(load=tiny.hunyuan_video, encoder="llama of HunyuanVideo", frames=3, width=4096, pooled=768, pads=False),
+    "hunyuan-video-1.5": dict(
+        load=tiny.hunyuan_video_15, encoder="qwen2.5-vl of HunyuanVideo 1.5", channels=32, frames=3, width=3584, pixel=1
+    ),
+    "wan": dict(load=tiny.wan, encoder="umt5", frames=3, width=4096, has_vectors=False),
 }
 
 

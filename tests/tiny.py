@@ -7,6 +7,7 @@ import comfy.ldm.chroma_radiance.model
 import comfy.ldm.flux.model
 import comfy.ldm.hunyuan_video.model
 import comfy.ldm.modules.diffusionmodules.mmdit
+import comfy.ldm.wan.model
 import comfy.model_patcher
 import comfy.ops
 import comfy.sd
@@ -66,12 +67,46 @@ def _flux_like(**changes):
 
 def hunyuan_image():
     """A MODEL of HunyuanImage 2.1, without guidance."""
-    skeleton = comfy.ldm.hunyuan_video.model.HunyuanVideo(
-        in_channels=64, out_channels=64, vec_in_dim=None, context_in_dim=3584, hidden_size=256, mlp_ratio=4.0, num_heads=2, depth=3,
-        depth_single_blocks=1, axes_dim=[64, 64], patch_size=[1, 1], theta=256, qkv_bias=True, guidance_embed=False, meanflow=False,
-        meanflow_sum=False, use_cond_type_embedding=False, vision_in_dim=None, byt5=True, dtype=torch.float32, device="meta",
-        operations=comfy.ops.disable_weight_init,
+    return _hunyuan(in_channels=64, out_channels=64, context_in_dim=3584, axes_dim=[64, 64], patch_size=[1, 1], byt5=True)
+
+
+def hunyuan_video():
+    """A MODEL of HunyuanVideo, without guidance."""
+    sizes = dict(in_channels=16, out_channels=16, context_in_dim=4096, axes_dim=[16, 56, 56], patch_size=[1, 2, 2])
+    return _hunyuan(vec_in_dim=768, byt5=False, **sizes)
+
+
+def hunyuan_video_15():
+    """A MODEL of HunyuanVideo 1.5, whose joint blocks go to the end and whose text has an embedding for its kind."""
+    sizes = dict(in_channels=65, out_channels=32, context_in_dim=3584, axes_dim=[16, 56, 56], patch_size=[1, 1, 1])
+    return _hunyuan(
+        depth_single_blocks=0, use_cond_type_embedding=True, vision_in_dim=1152, meanflow_sum=True, byt5=True, **sizes
     )  # fmt: skip
+
+
+def _hunyuan(**changes):
+    options = dict(
+        vec_in_dim=None, hidden_size=256, mlp_ratio=4.0, num_heads=2, depth=3, depth_single_blocks=1, theta=256, qkv_bias=True,
+        guidance_embed=False, meanflow=False, meanflow_sum=False, use_cond_type_embedding=False, vision_in_dim=None,
+    )  # fmt: skip
+    operations = comfy.ops.disable_weight_init
+    skeleton = comfy.ldm.hunyuan_video.model.HunyuanVideo(
+        **{**options, **changes}, dtype=torch.float32, device="meta", operations=operations
+    )  # fmt: skip
+    return _load(_filled(skeleton), torch.float32)
+
+
+def wan(kind="t2v", channels=16):
+    """A MODEL of Wan; kind i2v: 2.1's of pictures, which attends to one apart; vace: with blocks of its own beside."""
+    options = dict(
+        patch_size=(1, 2, 2), in_dim=channels, dim=256, ffn_dim=256, freq_dim=256, text_dim=4096, out_dim=16, num_heads=2, num_layers=3,
+        qk_norm=True, cross_attn_norm=True,
+    )  # fmt: skip
+    of_skeleton = dict(dtype=torch.float32, device="meta", operations=comfy.ops.disable_weight_init)
+    if kind == "vace":
+        skeleton = comfy.ldm.wan.model.VaceWanModel(**options, vace_layers=2, vace_in_dim=96, **of_skeleton)
+    else:
+        skeleton = comfy.ldm.wan.model.WanModel(model_type=kind, **options, **of_skeleton)
     return _load(_filled(skeleton), torch.float32)
 
 

@@ -6,13 +6,14 @@ from .cosmos import Anima, CosmosPredict2
 from .family import Family
 from .flux import Flux1
 from .flux2 import Flux2
-from .hunyuan_image import HunyuanImage
+from .hunyuan import HunyuanImage, HunyuanVideo, HunyuanVideo15
 from .krea2 import Krea2
 from .longcat_image import LongCatImage
 from .ovis_image import OvisImage
 from .qwen_image import QwenImage
 from .sd3 import SD3
 from .unet import SD2, SD15, SDXL
+from .wan import Wan
 from .z_image import Lumina2, ZImage
 
 FAMILIES: list[type[Family]] = [
@@ -33,6 +34,9 @@ FAMILIES: list[type[Family]] = [
     Anima,
     CosmosPredict2,
     CogVideoX,
+    HunyuanVideo,
+    HunyuanVideo15,
+    Wan,
 ]
 
 BY_KEY = {family.key: family for family in FAMILIES}

@@ -45,21 +45,26 @@ class TextEncoder:
 
 
 class T5Encoder(TextEncoder):
-    name = "t5"
+    """part: ComfyUI's name for it."""
+
     is_causal = False
 
+    def __init__(self, name: str, part: str):
+        self.name, self.part = name, part
+
     def tokens(self, clip, text: str) -> list[int]:
-        _check_loaded(clip, ["t5xxl"], "T5-XXL", "clip")
-        tokenizer = next(getattr(clip.tokenizer, part) for part in ("t5xxl", "clip_t5xxl") if hasattr(clip.tokenizer, part)).tokenizer
+        _check_loaded(clip, [self.part], "T5-XXL", "clip")
+        names = self.part, f"clip_{self.part}"
+        tokenizer = next(getattr(clip.tokenizer, name) for name in names if hasattr(clip.tokenizer, name)).tokenizer
         tokens = tokenizer(text)["input_ids"][:-1]
         _check_known(text, tokens, tokenizer)
         return tokens
 
     def encode(self, clip, text: str) -> Encoded:
         tokens, empty = self.tokens(clip, text), clip.tokenize("")
-        padded = [(token, 1.0) for token in tokens] + empty["t5xxl"][0]
-        length = max(len(empty["t5xxl"][0]), len(tokens) + 1)
-        embeddings = clip.encode_from_tokens({**empty, "t5xxl": [padded[:length]]})
+        padded = [(token, 1.0) for token in tokens] + empty[self.part][0]
+        length = max(len(empty[self.part][0]), len(tokens) + 1)
+        embeddings = clip.encode_from_tokens({**empty, self.part: [padded[:length]]})
         start = embeddings.shape[1] - length  # SD3 puts T5's tokens behind CLIP's
         return Encoded(embeddings[0, start : start + len(tokens)].float().cpu())
 
@@ -97,14 +102,14 @@ class LanguageModel(TextEncoder):
     """A causal language model, whose prompts stand in a chat template: only the last token of a concept has seen all of it.
 
     padded_to: tokens that the diffusion model pads its text to, on the left. cuts_end: whether ComfyUI takes the template's end away.
-    reads_weights: whether ComfyUI's tokenizer would read "(word:1.2)" as a weight.
+    reads_weights: whether ComfyUI's tokenizer would read "(word:1.2)" as a weight. part: ComfyUI's name for it beside other encoders.
     """
 
     is_causal = True
     auto = "last token"
 
-    def __init__(self, name: str, padded_to: int = 0, cuts_end: bool = False, reads_weights: bool = False):
-        self.name, self.padded_to, self.cuts_end = name, padded_to, cuts_end
+    def __init__(self, name: str, padded_to: int = 0, cuts_end: bool = False, reads_weights: bool = False, part: str = ""):
+        self.name, self.padded_to, self.cuts_end, self.part = name, padded_to, cuts_end, part
         self.options = {"disable_weights": True} if reads_weights else {}
 
     def tokens(self, clip, text: str) -> list[int]:
@@ -133,11 +138,11 @@ class LanguageModel(TextEncoder):
         return start, len(ids) - behind
 
     def _ids(self, clip, text) -> list[int]:
-        return [pair[0] for pair in clip.tokenize(text, **self.options)[clip.tokenizer.clip_name][0]]
+        return [pair[0] for pair in clip.tokenize(text, **self.options)[self.part or clip.tokenizer.clip_name][0]]
 
     def _without_padding(self, clip, ids):
         """Padding lies at the end, or within the template before its end."""
-        pad = getattr(clip.tokenizer, clip.tokenizer.clip).pad_token
+        pad = getattr(clip.tokenizer, self.part or clip.tokenizer.clip).pad_token
         end = ids[_last(ids, IM_END) :] if self.cuts_end else []
         ids = ids[: len(ids) - len(end)]
         return ids[: len(ids) - sum(1 for _ in takewhile(lambda token: token == pad, ids[::-1]))]
@@ -170,7 +175,7 @@ class AnimaEncoder(TextEncoder):
         return Encoded(torch.zeros(len(ids) - 1, read.shape[1]), sequence=read, refiner_ids=ids)
 
 
-T5, CLIP = T5Encoder(), CLIPEncoder("clip", "lg", other="t5")
+T5, CLIP = T5Encoder("t5", "t5xxl"), CLIPEncoder("clip", "lg", other="t5")
 # By the class of the tokenizer, whose template tells more than what it is made of; the first is the default.
 BY_TOKENIZER: dict[str, tuple[TextEncoder, ...]] = {
     "FluxTokenizer": (T5,),
@@ -191,6 +196,9 @@ BY_TOKENIZER: dict[str, tuple[TextEncoder, ...]] = {
     "AnimaTokenizer": (AnimaEncoder(),),
     "Krea2Tokenizer": (LanguageModel("qwen3-vl of Krea 2"),),
     "HunyuanImageTokenizer": (LanguageModel("qwen2.5-vl of HunyuanImage"),),
+    "HunyuanVideoTokenizer": (LanguageModel("llama of HunyuanVideo", reads_weights=True, part="llama"),),
+    "HunyuanVideo15Tokenizer": (LanguageModel("qwen2.5-vl of HunyuanVideo 1.5"),),
+    "WanT5Tokenizer": (T5Encoder("umt5", "umt5xxl"),),
 }
 
 
@@ -207,7 +215,8 @@ def _check_loaded(clip, parts, name, other):
 
 
 def _check_known(text, tokens, tokenizer):
-    if tokenizer.unk_token_id in tokens:
+    unknown = tokenizer.unk_token_id if hasattr(tokenizer, "unk_token_id") else tokenizer.tokenizer.unk_id()  # of SentencePiece itself
+    if unknown in tokens:
         raise ValueError(
             f"T5 does not know all letters of the concept {text!r} and would take it for any other such word: write it in English."
         )
