@@ -18,8 +18,9 @@ POSITIONS = torch.tensor([3, 3, 4, 3])  # of concepts behind a template of three
 @dataclass
 class Kind:
     """channels, frames: of a latent; frames is None where it has two dimensions. width, length: of a prompt's embedding. pooled: its
-    pooled one's, 0 for none. pixel: latent pixels across a token. has_references: whether it takes reference latents.
-    pads: whether it takes sizes that are no multiple of that. has_replacements: whether other nodes can replace its blocks. has_vectors: whether it has output vectors."""
+    pooled one's, 0 for none. pixel: latent pixels across a token. has_references: whether it takes reference latents. pads: whether it
+    takes sizes that are no multiple of that. has_replacements: whether other nodes can replace its blocks. has_vectors: whether it has
+    output vectors."""
 
     name: str
     load: Callable

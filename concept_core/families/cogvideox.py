@@ -66,7 +66,8 @@ class CogVideoXStream(SingleStream):
 
     def listen(self, index: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor):
         """q, k, v: [B, tokens, heads · d]"""
-        super().listen(index, *(split_heads(x, self.network.num_attention_heads) for x in (q, k, v)), out)
+        q, k, v = (split_heads(x, self.network.num_attention_heads) for x in (q, k, v))
+        super().listen(index, q, k, v, out)
 
     def begin(self, dtype):
         projection = self.network.patch_embed.text_proj

@@ -18,8 +18,7 @@ class Family:
     name: with the variants it covers. key: of one word. encoders: the text encoders that can read concepts for it, by name.
     clip_hint: how a user gets such a CLIP. clip_type: what ComfyUI's loaders call its type.
     wrapper: the kind of ComfyUI's wrappers around what is called with the latent.
-    patch: latent pixels across one image token. patch_frames: frames of a latent in one. is_video: whether a latent may have several
-    frames. spaces: in which there are scores, the one that maps are made in first.
+    patch: latent pixels across one image token. is_video: whether a latent may have several frames. spaces: in which there are scores, the one that maps are made in first.
     normalises_concepts: whether a concept's output vector is scaled to length 1 before the dot product. recipe: how the family's
     authors make maps of its scores. hears_prompt_words: whether the prompt's own words can be concepts.
     """
@@ -35,7 +34,6 @@ class Family:
     recipe: Recipe = UNPUBLISHED
     hears_prompt_words = False
     is_video = False
-    patch_frames = 1
 
     def __init__(self, model):
         self.network = model.get_model_object("diffusion_model")
@@ -94,6 +92,11 @@ class Family:
     @property
     def pixels_per_token(self) -> int:
         return self.latent_pixel * self.patch
+
+    @property
+    def patch_frames(self) -> int:
+        """Frames of a latent in one image token."""
+        return 1
 
     @property
     def patches(self) -> Size:
