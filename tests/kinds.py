@@ -20,7 +20,7 @@ class Kind:
     """channels, frames: of a latent; frames is None where it has two dimensions. width, length: of a prompt's embedding. pooled: its
     pooled one's, 0 for none. pixel: latent pixels across a token. has_references: whether it takes reference latents. pads: whether it
     takes sizes that are no multiple of that. has_replacements: whether other nodes can replace its blocks. has_vectors: whether it has
-    output vectors."""
+    output vectors. masked: whether a prompt says which of its tokens count."""
 
     name: str
     load: Callable
@@ -35,6 +35,7 @@ class Kind:
     has_replacements: bool = True
     has_vectors: bool = True
     pads: bool = True
+    masked: bool = False
 
     def __post_init__(self):
         self.model = self.load()
@@ -48,7 +49,8 @@ class Kind:
 
     def _prompt(self, generator):
         context = torch.randn(1, self.length, self.width, generator=generator)
-        return conditioning(context, torch.randn(1, self.pooled, generator=generator) if self.pooled else None)
+        options = {"attention_mask": torch.ones(1, self.length, dtype=torch.int)} if self.masked else {}
+        return conditioning(context, torch.randn(1, self.pooled, generator=generator) if self.pooled else None, **options)
 
     def latent(self, size=(8, 12), batch=1):
         """Of zeros; size: in pixels of a family with two latent pixels across a token."""
@@ -105,6 +107,7 @@ KINDS = {
         load=tiny.hunyuan_video_15, encoder="qwen2.5-vl of HunyuanVideo 1.5", channels=32, frames=3, width=3584, pixel=1
     ),
     "wan": dict(load=tiny.wan, encoder="umt5", frames=3, width=4096, has_vectors=False),
+    "ltx": dict(load=tiny.ltx, encoder="t5", channels=128, frames=3, pixel=1, masked=True, has_vectors=False),
 }
 
 

@@ -1,6 +1,7 @@
 """Small models with random weights that go through ComfyUI's own loaders."""
 
 import inspect
+import io
 
 import comfy.clip_model
 import comfy.ldm.chroma_radiance.model
@@ -19,6 +20,7 @@ import comfy.text_encoders.sd2_clip
 import comfy.text_encoders.sd3_clip
 import comfy.text_encoders.t5
 import pytest
+import sentencepiece
 import tokenizers
 import torch
 import transformers
@@ -108,6 +110,12 @@ def wan(kind="t2v", channels=16):
     else:
         skeleton = comfy.ldm.wan.model.WanModel(model_type=kind, **options, **of_skeleton)
     return _load(_filled(skeleton), torch.float32)
+
+
+def ltx():
+    """A MODEL of LTX-Video."""
+    config = dict(in_channels=128, cross_attention_dim=128, attention_head_dim=32, num_attention_heads=4, caption_channels=64, num_layers=3)
+    return _undetected("LTXV", image_model="ltxv", **config)
 
 
 def cogvideox(depth=3, context=64, seed=0, channels=16, patch_frames=None):
@@ -329,23 +337,49 @@ def language_model_clip(name):
         "ovis": ("qwen3_2b", 4, "ovis", "OvisTokenizer", {}),
         "longcat": ("qwen25_7b", 4, "longcat_image", "LongCatImageTokenizer", {}),
         "hunyuan-image": ("qwen25_7b", 4, "hunyuan_image", "HunyuanImageTokenizer", {"byt5": False}),
+        "hunyuan-video": ("llama", 4, "hunyuan_video", "HunyuanVideoTokenizer", {}),
+        "hunyuan-video-1.5": ("qwen25_7b", 4, "hunyuan_video", "HunyuanVideo15Tokenizer", {"byt5": False}),
     }[name]
     module = of_comfyui(f"comfy.text_encoders.{module}")
     tokenizer = getattr(module, tokenizer)
-    model = {"klein": "klein_te", "mistral": "flux2_te"}.get(name, "te")
+    model = {"klein": "klein_te", "mistral": "flux2_te", "hunyuan-video": "hunyuan_video_clip"}.get(name, "te")
+    if name == "hunyuan-video-1.5":
+        module = of_comfyui("comfy.text_encoders.hunyuan_image")
     model = getattr(module, model)(**options)
     config = dict(hidden_size=64, intermediate_size=64, num_attention_heads=1, num_key_value_heads=1, num_hidden_layers=layers)
     if name in ("mistral", "lumina2"):
         config["vocab_size"] = 256 + len(MARKS)
     target = comfy.supported_models_base.ClipTarget(tokenizer, model)
     vocabularies = {"mistral3_24b_tokenizer_class": MistralTokenizer, "gemma2_2b_tokenizer_class": GemmaTokenizer}
-    clip = comfy.sd.CLIP(target, tokenizer_data=vocabularies, model_options={f"{key}_model_config": config})
+    clip = comfy.sd.CLIP(
+        target,
+        tokenizer_data=vocabularies,
+        model_options={f"{key}_model_config": config, "clip_l_model_config": text_encoders.CLIP_L_CONFIG},
+    )
     language_model = getattr(clip.cond_stage_model, key).transformer.model
     shapes = {name: parameter.shape for name, parameter in language_model.state_dict().items()}
     language_model.load_state_dict(weights_recipe.fill(shapes, 0))
     return clip
 
 
+def wan_clip():
+    """A CLIP of Wan's type: a small umT5 behind a small vocabulary of SentencePiece's own, which comes within checkpoints."""
+    module = of_comfyui("comfy.text_encoders.wan")
+    letters, vocabulary = [f"a {text} on the {text}" for text in SPELLED], io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(letters), model_writer=vocabulary, vocab_size=60, pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
+        hard_vocab_limit=False, minloglevel=2,
+    )  # fmt: skip
+    config = {**text_encoders.T5_CONFIG, "d_model": 64, "vocab_size": 300, "d_ff": 64, "model_type": "umt5"}
+    data = {"spiece_model": torch.frombuffer(bytearray(vocabulary.getvalue()), dtype=torch.uint8)}
+    target = comfy.supported_models_base.ClipTarget(module.WanT5Tokenizer, module.te())
+    clip = comfy.sd.CLIP(target, tokenizer_data=data, model_options={"umt5xxl_model_config": config})
+    encoder = clip.cond_stage_model.umt5xxl.transformer
+    encoder.load_state_dict(weights_recipe.fill({name: p.shape for name, p in encoder.state_dict().items()}, 0))
+    return clip
+
+
+SPELLED = ["dog", "cat", "red car", "grass", "sky", "zebra", "quick fox", "jumping vw bus", "hyx"]
 MARKS = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"]
 
 

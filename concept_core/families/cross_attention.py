@@ -5,6 +5,7 @@ concepts, or against the prompt's own. The layer's attention goes on as it would
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from ..recording.grid import resized
 from ..recording.prompt_words import probabilities
 from ..recording.scores import cross_scores
+from .joint import OVERRIDE, called, other_tokens, split_heads
 
 
 class ConceptScores:
@@ -21,7 +23,7 @@ class ConceptScores:
         self.forward, self.grid = forward, grid
         self.layers: list[dict[str, Tensor]] = []
 
-    def add(self, q: Tensor, k: Tensor, concept_keys: Callable[[], Tensor], size: tuple[int, ...]):
+    def add(self, q: Tensor, k: Tensor | None, concept_keys: Callable[[], Tensor], size: tuple[int, ...]):
         """q [B, heads, N, d], k [B, heads, tokens, d]: what a layer attends with. concept_keys: what it makes of the concepts' embeddings
         [1, heads, T, d]. size: rows and columns of its N queries, behind frames where there are several."""
         keys = concept_keys() / q.shape[-1] ** 0.5  # as the layer's own attention has them
@@ -31,6 +33,71 @@ class ConceptScores:
     def close(self):
         """Record the block."""
         self.forward.record({space: torch.stack([layer[space] for layer in self.layers]).mean(0) for space in self.layers[0]})
+
+
+class BlockListener:
+    """Listens to the blocks of one forward pass, which ComfyUI lets other nodes replace. What a block attends to last is the text.
+
+    grid: of the picture's tokens, before and behind which others may stand.
+    """
+
+    def __init__(self, forward, depth: int, grid: tuple[int, ...], tokens_before: int = 0, tokens_behind: int = 0):
+        self.forward, self.depth, self.grid = forward, depth, grid
+        self.tokens_before, self.tokens_behind = tokens_before, tokens_behind
+
+    def heads(self, index: int) -> int:
+        raise NotImplementedError
+
+    def context(self, concepts: Tensor) -> Tensor:
+        """What blocks get in the place of embeddings [1, T, width]."""
+        raise NotImplementedError
+
+    def keys(self, index: int, context: Tensor) -> Tensor:
+        """[1, T, heads · d] of one block."""
+        raise NotImplementedError
+
+    def hook(self, transformer_options: dict, left_out=()) -> dict:
+        """A copy of the options in which every block reports to the forward pass. Nothing can be left out."""
+        replacements = transformer_options.get("patches_replace", {})
+        blocks = dict(replacements.get("dit", {}))
+        for index in range(self.depth):
+            name = ("double_block", index)
+            blocks[name] = partial(self.block, index, blocks.get(name))
+        return {**transformer_options, "patches_replace": {**replacements, "dit": blocks}}
+
+    def block(self, index: int, replaced: Callable | None, args: dict, extra: dict):
+        """A block replacement, given the one that was there."""
+        attended: list[Tensor] = []
+        options = args["transformer_options"]
+        attention = partial(self.attention, options.get(OVERRIDE), attended)
+        args = {**args, "transformer_options": {**options, OVERRIDE: attention}}
+        out = replaced(args, extra) if replaced else extra["original_block"](args)
+        if attended and index == len(self.forward.blocks) and not self.forward.is_over:
+            with self.forward.spare_the_picture():
+                self.listen(index, attended[0])
+        return out
+
+    def attention(self, overridden: Callable | None, attended: list[Tensor], function: Callable, q, k, v, *args, **kwargs):
+        """An attention override, given the one that was there. Keeps the queries of what was called last."""
+        out = called(overridden, function, q, k, v, *args, **kwargs)
+        attended[:] = [q]
+        return out
+
+    def listen(self, index: int, q: Tensor):
+        """q: [B, tokens, heads · d]"""
+        forward, heads, once = self.forward, self.heads(index), self.forward.once_a_sampling
+        known = self.tokens_before + forward.image_tokens + self.tokens_behind
+        if q.shape[1] != known:
+            raise other_tokens(q.shape[1], known)
+
+        def concept_keys():
+            context = once("context", lambda: self.context(forward.concepts(q.dtype)[:1]))
+            return split_heads(self.keys(index, context), heads)
+
+        of_picture = split_heads(q[:, self.tokens_before :][:, : forward.image_tokens], heads)
+        scores = ConceptScores(forward, self.grid)
+        scores.add(of_picture, None, lambda: once(index, concept_keys), self.grid)
+        scores.close()
 
 
 class PromptWordSums:

@@ -18,7 +18,8 @@ class Family:
     name: with the variants it covers. key: of one word. encoders: the text encoders that can read concepts for it, by name.
     clip_hint: how a user gets such a CLIP. clip_type: what ComfyUI's loaders call its type.
     wrapper: the kind of ComfyUI's wrappers around what is called with the latent.
-    patch: latent pixels across one image token. is_video: whether a latent may have several frames. spaces: in which there are scores, the one that maps are made in first.
+    patch: latent pixels across one image token. is_video: whether a latent may have several frames. spaces: in which there are
+    scores, the one that maps are made in first.
     normalises_concepts: whether a concept's output vector is scaled to length 1 before the dot product. recipe: how the family's
     authors make maps of its scores. hears_prompt_words: whether the prompt's own words can be concepts.
     """

@@ -9,6 +9,7 @@ from .flux2 import Flux2
 from .hunyuan import HunyuanImage, HunyuanVideo, HunyuanVideo15
 from .krea2 import Krea2
 from .longcat_image import LongCatImage
+from .ltx import LTXVideo
 from .ovis_image import OvisImage
 from .qwen_image import QwenImage
 from .sd3 import SD3
@@ -37,6 +38,7 @@ FAMILIES: list[type[Family]] = [
     HunyuanVideo,
     HunyuanVideo15,
     Wan,
+    LTXVideo,
 ]
 
 BY_KEY = {family.key: family for family in FAMILIES}

@@ -198,6 +198,7 @@ BY_TOKENIZER: dict[str, tuple[TextEncoder, ...]] = {
     "HunyuanImageTokenizer": (LanguageModel("qwen2.5-vl of HunyuanImage"),),
     "HunyuanVideoTokenizer": (LanguageModel("llama of HunyuanVideo", reads_weights=True, part="llama"),),
     "HunyuanVideo15Tokenizer": (LanguageModel("qwen2.5-vl of HunyuanVideo 1.5"),),
+    "LTXVT5Tokenizer": (T5,),
     "WanT5Tokenizer": (T5Encoder("umt5", "umt5xxl"),),
 }
 

@@ -1,14 +1,11 @@
 """Wan 2.1 and 2.2: text is keys and values of cross-attention alone."""
 
 import math
-from functools import partial
 
-import torch
 from torch import Tensor
 
-from .cross_attention import ConceptScores
+from .cross_attention import BlockListener
 from .family import Family, is_network, later_two_thirds
-from .joint import OVERRIDE, called, other_tokens, split_heads
 
 
 class Wan(Family):
@@ -45,9 +42,9 @@ class Wan(Family):
         return later_two_thirds(self.depth)
 
     def new_stream(self, network, forward, inputs: dict) -> "WanListener":
-        return WanListener(network, forward, self.token_grid(inputs["x"]), *self.other_tokens(network, inputs))
+        return WanListener(network, forward, self.token_grid(inputs["x"]), *self.tokens_beside(network, inputs))
 
-    def other_tokens(self, network, inputs: dict) -> tuple[int, int]:
+    def tokens_beside(self, network, inputs: dict) -> tuple[int, int]:
         """How many stand before the clip's, of a reference picture, and behind them, of what a patch has joined to it."""
         reference = inputs.get("reference_latent") if getattr(network, "ref_conv", None) is not None else None
         before = 0 if reference is None else math.prod(side // self.patch for side in reference.shape[-2:])
@@ -55,55 +52,19 @@ class Wan(Family):
         return before, self.tokens_of([latent for latent in joined if latent is not None])
 
 
-class WanListener:
-    """Listens to the cross-attention of one forward pass, whose queries are not rotated.
-
-    It is the last that a block attends with: self-attention comes first, then in some models a picture's, then the text's.
-    """
+class WanListener(BlockListener):
+    """In some models a block attends to a picture before it does to the text."""
 
     def __init__(self, network, forward, grid: tuple[int, ...], tokens_before: int, tokens_behind: int):
-        self.network, self.forward, self.grid = network, forward, grid
-        self.tokens_before, self.tokens_behind = tokens_before, tokens_behind
+        super().__init__(forward, len(network.blocks), grid, tokens_before, tokens_behind)
+        self.network = network
 
-    def hook(self, transformer_options: dict, left_out=()) -> dict:
-        """A copy of the options in which every block reports to the forward pass. Nothing can be left out."""
-        replacements = transformer_options.get("patches_replace", {})
-        blocks = dict(replacements.get("dit", {}))
-        for index in range(len(self.network.blocks)):
-            name = ("double_block", index)
-            blocks[name] = partial(self.block, index, blocks.get(name))
-        return {**transformer_options, "patches_replace": {**replacements, "dit": blocks}}
+    def heads(self, index: int) -> int:
+        return self.network.blocks[index].cross_attn.num_heads
 
-    def block(self, index: int, replaced, args: dict, extra: dict):
-        """A block replacement, given the one that was there."""
-        attended: list[Tensor] = []
-        options = args["transformer_options"]
-        attention = partial(self.attention, options.get(OVERRIDE), attended)
-        args = {**args, "transformer_options": {**options, OVERRIDE: attention}}
-        out = replaced(args, extra) if replaced else extra["original_block"](args)
-        if attended and index == len(self.forward.blocks) and not self.forward.is_over:
-            with self.forward.spare_the_picture():
-                self.listen(index, attended[0])
-        return out
+    def context(self, concepts: Tensor) -> Tensor:
+        return self.network.text_embedding(concepts)
 
-    def attention(self, overridden, attended: list[Tensor], function, q, k, v, *args, **kwargs):
-        """An attention override, given the one that was there. Keeps the queries of what was called last."""
-        out = called(overridden, function, q, k, v, *args, **kwargs)
-        attended[:] = [q]
-        return out
-
-    def listen(self, index: int, q: Tensor):
-        """q: [B, tokens, heads · d]"""
-        forward, attention = self.forward, self.network.blocks[index].cross_attn
-        if q.shape[1] != self.tokens_before + forward.image_tokens + self.tokens_behind:
-            raise other_tokens(q.shape[1], self.tokens_before + forward.image_tokens + self.tokens_behind)
-        once, heads = forward.once_a_sampling, attention.num_heads
-
-        def concept_keys():
-            tokens = once("context", lambda: self.network.text_embedding(forward.concepts(q.dtype)[:1]))
-            return split_heads(attention.norm_k(attention.k(tokens)), heads)
-
-        of_clip = split_heads(q[:, self.tokens_before :][:, : forward.image_tokens], heads)
-        block = ConceptScores(forward, self.grid)
-        block.add(of_clip, torch.empty(0), lambda: once(index, concept_keys), self.grid)
-        block.close()
+    def keys(self, index: int, context: Tensor) -> Tensor:
+        attention = self.network.blocks[index].cross_attn
+        return attention.norm_k(attention.k(context))

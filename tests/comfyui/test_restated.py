@@ -22,7 +22,7 @@ from restated_unet import restated as restated_unet
 SIGMAS = [0.7, 0.2]
 WITHIN = {"krea2": 1e-4}  # its norms compute in float32 even in a float64 network
 RESTATED = dict.fromkeys(("sd15", "sd2", "sdxl"), restated_unet) | dict.fromkeys(("cosmos", "anima"), restated_cosmos)
-VIDEO = ("cogvideox", "cogvideox-1.5", "hunyuan-video", "hunyuan-video-1.5", "wan")
+VIDEO = ("cogvideox", "cogvideox-1.5", "hunyuan-video", "hunyuan-video-1.5", "wan", "ltx")
 FAMILIES = [name for name in KINDS if name not in ("flux", "sd3", "chroma-radiance", *VIDEO)]
 OLDER = "timestep_zero_index" not in inspect.signature(Flux.forward_orig).parameters  # and numbers LongCat's references otherwise
 NOT_IN_OLDER = pytest.mark.skipif(OLDER, reason="this ComfyUI does something else here")
