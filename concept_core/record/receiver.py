@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from ..recording.half_precision import HALF_PRECISION_FROM, HalfPrecisionStep
@@ -13,6 +14,7 @@ from ..recording.scores import PROMPT_WORDS
 from ..recording.vectors import Vectors
 
 MAX_NBYTES = 4 << 30  # of one sampling's scores
+MAX_CLIP_NBYTES = 1 << 30  # of a clip's, whose steps are joined beyond that
 
 
 @dataclass
@@ -21,7 +23,8 @@ class Receiver:
 
     in_flight: (spaces, copies of the sigma and of each space's scores), oldest first. calls: how many were averaged, by sigma.
     heard: how many were received. sums: of prompt words, blocks of layers [B, heads, T, h, w], and the last sigma that is in them.
-    made: by key and device, what ForwardPass.once_a_sampling has made.
+    made: by key and device, what ForwardPass.once_a_sampling has made. joined: how many steps in a row are kept as their mean. members:
+    how many each one that is kept stands for, by its sigma.
     """
 
     run: Run
@@ -31,6 +34,8 @@ class Receiver:
     sums: list[list[Tensor]] | None = None
     last_sigma: Tensor | None = None
     made: dict[tuple, Tensor] = field(default_factory=dict)
+    joined: int = 1
+    members: dict[float, int] = field(default_factory=dict)
 
     def add(self, sigma: Tensor, scores: dict[str, Tensor], vectors: Vectors | None = None):
         """Scores [blocks, B, C, N] at one sigma, and the vectors that they come from, if those are kept."""
@@ -62,16 +67,47 @@ class Receiver:
             sigma, *landed = copies.finish()
             sigma, scores = float(sigma), dict(zip(spaces, landed))
             count = self.calls[sigma] = self.calls.get(sigma, 0) + 1
-            if count > 1:
+            if count > 1 and sigma in steps:
                 scores = {space: steps[sigma][space] + (scores[space] - steps[sigma][space]) / count for space in scores}
+            elif self.run.size[0] > 1:
+                self.spare_room()
             steps[sigma] = scores
+
+    def spare_room(self):
+        """Those of a clip that are there go into half precision if they are much, and are joined if they are too much."""
+        steps, members = self.run.steps, self.members
+        if self.run.score_nbytes <= HALF_PRECISION_FROM:
+            return
+        for sigma, step in steps.items():
+            if not isinstance(step, HalfPrecisionStep):
+                steps[sigma] = HalfPrecisionStep(step)
+        if len(steps) > 1:
+            before, latest = list(steps)[-2:]
+            if members.get(before, 1) < self.joined:
+                self.join(before, latest)
+        while self.run.score_nbytes > MAX_CLIP_NBYTES and len(steps) > 1:
+            self.joined *= 2
+            logging.info("Concept Attention keeps the mean of every %d steps of this clip: its scores grew beyond 1 GB.", self.joined)
+            for one, other in zip(list(steps)[::2], list(steps)[1::2]):
+                self.join(one, other)
+
+    def join(self, one: float, other: float):
+        """The later step becomes a part of the earlier one."""
+        steps, members = self.run.steps, self.members
+        first, second, added = steps[one], steps.pop(other), members.pop(other, 1)
+        members[one] = members.get(one, 1) + added
+        part = added / members[one]
+        steps[one] = HalfPrecisionStep({space: torch.lerp(first[space], second[space], part) for space in first})
 
     def settle(self):
         """The sampling has ended: all of it comes to the host, in half precision if it is much."""
         self.land(wait=True)
+        if self.run.size[0] > 1:
+            self.spare_room()
         if self.run.score_nbytes > HALF_PRECISION_FROM:
             for sigma, step in self.run.steps.items():
-                self.run.steps[sigma] = HalfPrecisionStep(step)
+                if not isinstance(step, HalfPrecisionStep):
+                    self.run.steps[sigma] = HalfPrecisionStep(step)
 
     def abort(self, reason: str):
         """Go on without the maps; Decode tells why there are none."""

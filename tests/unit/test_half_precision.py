@@ -74,3 +74,30 @@ def test_only_a_large_sampling_is_packed(monkeypatch):
     for sigma, step in small.steps.items():
         torch.testing.assert_close(large.steps[sigma]["output"], step["output"], rtol=0, atol=5e-3)
         assert not torch.equal(large.steps[sigma]["output"], step["output"])
+
+
+@pytest.mark.parametrize("steps", [8, 12])
+def test_steps_of_a_large_clip_are_joined(monkeypatch, caplog, steps):
+    """So many in a row that it keeps within its bound, and each with the same weight."""
+    all_scores = [scores() + number * scores(0.1).flip(0) for number in range(steps)]
+
+    def sampling():
+        received = receiver.Receiver(Run(2, (3, 4, 6), (1, 2, 3), (32, 48), lambda percent: 1 - percent))
+        for number, heard in enumerate(all_scores):
+            for _ in range(2):  # as samplers do that call the model twice a step
+                received.add(torch.tensor(1 - number / steps), {"output": heard})
+        received.settle()
+        return received.run
+
+    plain = sampling()
+    assert len(plain.steps) == steps
+    monkeypatch.setattr(receiver, "HALF_PRECISION_FROM", 0)
+    one = receiver.HalfPrecisionStep({"output": all_scores[0]}).nbytes
+    monkeypatch.setattr(receiver, "MAX_CLIP_NBYTES", int(3.5 * one))
+    caplog.set_level("INFO")
+    joined = sampling()
+    assert len(joined.steps) == steps // 4 and "keeps the mean of every 4 steps" in caplog.text
+    assert set(joined.steps) <= set(plain.steps) and joined.score_nbytes <= 3.5 * one
+    for sigma, step in joined.steps.items():
+        first = list(plain.steps).index(sigma)
+        torch.testing.assert_close(step["output"], torch.stack(all_scores[first : first + 4]).mean(0), rtol=0, atol=2e-2)
