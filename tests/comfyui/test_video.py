@@ -1,0 +1,70 @@
+"""From a sampled clip to masks of its frames, with ComfyUI's own nodes."""
+
+import comfy.ldm.wan.vae
+import comfy.sd
+import pytest
+import torch
+import weights_recipe
+from comfy_extras.nodes_context_windows import ContextWindowsManualNode
+from concept_attention.concept_core.draw.explorer import explorable
+from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.masks.masks import masks
+from concept_attention.concept_core.record.encode_image import encode_image
+from kinds import made
+
+import nodes
+
+FRAMES, SIZE = 9, (64, 96)  # of three latent frames of 8 x 12
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def vae():
+    """A small one of Wan's class, through ComfyUI's loader."""
+    options = dict(dim=8, z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=2, attn_scales=[], temperal_downsample=[False, True, True])
+    network = comfy.ldm.wan.vae.WanVAE(**options)
+    return comfy.sd.VAE(sd=weights_recipe.fill({name: p.shape for name, p in network.state_dict().items()}, 0))
+
+
+@pytest.mark.parametrize("name", ["cogvideox", "hunyuan-video", "wan"])
+def test_masks_fit_the_decoded_frames(name, vae):
+    kind = made(name)
+    patched, recording = kind.record()
+    samples = kind.sample(patched, cfg=2.0)
+    assert torch.equal(samples, kind.sample(cfg=2.0))
+    with torch.inference_mode():
+        (frames,) = nodes.VAEDecode().decode(vae, {"samples": samples})
+    assert frames.shape == (FRAMES, *SIZE, 3)
+    maps = decode(recording, samples, steps="auto")
+    assert maps.num_pictures == FRAMES and maps.image_size == SIZE
+    found = masks(maps, "a, b", "winner", image=frames)
+    assert found.shape == (2 * FRAMES, *SIZE)
+    assert (masks(maps, "*", "winner", image=frames).unflatten(0, (3, FRAMES)).sum(0) == 1).all()
+    assert explorable(maps)["shape"] == [FRAMES, 3, 4, 6]
+
+
+def test_a_clip_that_is_shown_once(vae):
+    kind = made("wan")
+    with torch.inference_mode():
+        (latent,) = nodes.VAEEncode().encode(vae, torch.rand(FRAMES, *SIZE, 3, generator=torch.Generator().manual_seed(0)))
+    recording = encode_image(kind.model, kind.concepts, kind.prompts[0], latent["samples"], noise=0.4)
+    assert decode(recording, latent["samples"]).num_pictures == FRAMES
+
+
+def test_clips_of_a_batch_are_decoded_alone():
+    kind = made("cogvideox")
+    patched, recording = kind.record()
+    samples = kind.sample(patched, batch=2, steps=2)
+    with pytest.raises(ValueError, match="maps are made of one at a time: take one out with Latent From Batch"):
+        decode(recording, samples)
+    both = [decode(recording, nodes.LatentFromBatch().frombatch({"samples": samples}, place, 1)[0]["samples"]) for place in range(2)]
+    assert both[0].num_pictures == FRAMES and not torch.equal(both[0].values, both[1].values)
+
+
+def test_context_windows_are_refused():
+    kind = made("wan")
+    windowed = ContextWindowsManualNode.execute(kind.model, 2, 1, "standard_static", 1, False, "pyramid", 2, False).args[0]
+    patched, _ = kind.record(windowed)
+    with pytest.raises(ValueError, match="as context windows, tiled sampling"):
+        kind.sample(patched, steps=1)
