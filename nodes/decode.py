@@ -17,7 +17,9 @@ class Decode(io.ComfyNode):
             search_aliases=["attention map", "cross attention", "saliency"],
             inputs=[
                 Recording.Input("recording", tooltip="From Apply Concept Attention, Encode Image for Concepts or Load Concept Recording."),
-                io.Latent.Input("samples", tooltip="What the sampler gave out, unchanged: it tells which sampling to decode."),
+                io.Latent.Input(
+                    "samples", tooltip="What the sampler gave out, unchanged: it tells which sampling to decode. Of clips one at a time."
+                ),
                 io.Combo.Input(
                     "space",
                     options=[*SPACES, "auto"],

@@ -32,7 +32,11 @@ class Heatmap(io.ComfyNode):
                 io.Boolean.Input("labels", default=True, tooltip="Write each concept's name and presence (0 to 1) in the corner."),
             ],
             outputs=[
-                io.Image.Output("heatmaps", tooltip="One picture per concept; of several pictures, all concepts of the first come first.")
+                io.Image.Output(
+                    "heatmaps",
+                    tooltip="One picture per concept; of several pictures, all concepts of the first come first. "
+                    "Of a clip all frames of the first concept come first.",
+                )
             ],
         )
 

@@ -88,7 +88,8 @@ class Mask(io.ComfyNode):
             outputs=[
                 io.Mask.Output(
                     "mask",
-                    tooltip="One for each picture and chosen concept, at the picture's size; all of the first picture come first.",
+                    tooltip="One for each picture and chosen concept, at the picture's size; all of the first picture come first. "
+                    "Of a clip all frames of the first concept come first.",
                 )
             ],
         )
@@ -130,7 +131,9 @@ class Segmentation(io.ComfyNode):
             outputs=[
                 io.Image.Output("segmentation", tooltip="One picture for each of the maps'."),
                 io.Mask.Output(
-                    "masks", tooltip="One for each picture and concept; they do not overlap. All of the first picture come first."
+                    "masks",
+                    tooltip="One for each picture and concept; they do not overlap. All of the first picture come first. "
+                    "Of a clip all frames of the first concept come first.",
                 ),
             ],
         )

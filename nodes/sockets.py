@@ -12,7 +12,7 @@ CONCEPT_TOOLTIP = (
     'A concept\'s name; "a + b" joins two into one; a comma separates several, which come one after the other; "*" is all of them. '
     "Those of the background list can be named too. Inpainting nodes want one mask for each picture: one concept, or some joined."
 )
-IMAGE_TOOLTIP = "The decoded picture, or a scaled copy: edges follow it, and its size is taken."
+IMAGE_TOOLTIP = "The decoded picture or clip, or a scaled copy: edges follow it, and its size is taken."
 
 
 def keep_vectors_input():

@@ -68,3 +68,32 @@ def test_context_windows_are_refused():
     patched, _ = kind.record(windowed)
     with pytest.raises(ValueError, match="as context windows, tiled sampling"):
         kind.sample(patched, steps=1)
+
+
+GIVEN = {"first frame": {"guiding_frame_index": 0}, "reference": {"ref_latent": torch.randn(1, 16, 1, 8, 12)}, "both": {}}
+GIVEN["both"] = GIVEN["first frame"] | GIVEN["reference"]
+
+
+@pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)
+def test_image_to_video_of_hunyuan(given):
+    """The clip's tokens are the last ones of the joint sequence; a first frame that is given has a modulation of its own."""
+    kind, attended, heard = made("hunyuan-video"), [], []
+
+    def override(function, *args, **kwargs):
+        out = function(*args, **kwargs)
+        if kwargs.get("transformer_options", {}).get("block_type") == "double":
+            attended.append(out)
+        return out
+
+    other = kind.model.clone()
+    other.model_options["transformer_options"]["optimized_attention_override"] = override
+    ((context, options),) = kind.prompts[0]
+    positive = [[context, {**options, **given}]]
+    patched, recording = kind.record(other, observe=lambda scores, concept_out, image_out: heard.append(image_out))
+    samples = kind.sample(patched, positive=positive, steps=2)
+    assert torch.equal(samples, kind.sample(positive=positive, steps=2))
+    with_first = [out[:, -3 * 4 * 6 :] for out in attended if out.shape[1] > 3 * 4 * 6]
+    assert len(heard) == 6 and all(torch.equal(*pair) for pair in zip(heard, with_first, strict=True))
+    plain, without = kind.record()
+    maps = decode(recording, samples).values
+    assert torch.isfinite(maps).all() and (maps - decode(without, kind.sample(plain, steps=2)).values).abs().max() > 1e-3
