@@ -192,8 +192,7 @@ def text_tokens(family: str, network, context: Tensor, options: dict, concepts, 
     mask = options.get("attention_mask")
     if mask is not None and family not in ("qwen-image", "hunyuan-image"):
         raise ValueError(f"{family}: a mask is not restated.")
-    if mask is not None and not mask.is_floating_point():
-        mask = (mask - 1).double() * torch.finfo(torch.float64).max
+    mask = as_added(mask)
     if family == "hunyuan-image":
         text = network.txt_in(context, t, mask)
         if options.get("txt_byt5") is not None:
@@ -201,6 +200,11 @@ def text_tokens(family: str, network, context: Tensor, options: dict, concepts, 
         return text, refined_concepts(network, concepts, t), mask
     norm = getattr(network, "txt_norm", None) or (lambda u: u)
     return network.txt_in(norm(context)), network.txt_in(norm(concepts.embeddings.double()[None])), mask
+
+
+def as_added(mask: Tensor | None) -> Tensor | None:
+    """A mask of ones and zeros as what is added to logits."""
+    return mask if mask is None or mask.is_floating_point() else (mask - 1).double() * torch.finfo(torch.float64).max
 
 
 def refined_concepts(network, concepts, t: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import math
 from types import SimpleNamespace
 
 import torch
-from restated import flux_sides, refined_concepts, time_vector
+from restated import as_added, flux_sides, refined_concepts, time_vector
 from restated import one_block as one_double_block
 from restated_cosmos import angles
 from restated_single import Parts, attention, grid_ids, heads, one_block, patched, rotated, sinusoid
@@ -71,13 +71,18 @@ def hunyuan(network, x: Tensor, context: Tensor, options: dict, concepts, t: Ten
     """Each double block's space → [C, N]. ComfyUI joins zeros to a clip of 1.5 that begins with no picture."""
     if network.time_r_in is not None:
         raise ValueError("A second timestep is not restated.")
-    patches, ids = clip_patches(pad(x, (0,) * 7 + (network.in_channels - x.shape[1],)), *network.patch_size[:2])
-    text, concept = network.txt_in(context, t, None), refined_concepts(network, concepts, t)
-    if network.cond_type_embedding is not None:
-        text, concept = (tokens + network.cond_type_embedding.weight[0] for tokens in (text, concept))
-    vector = time_vector("hunyuan-video", network, t, options)
-    if network.vector_in is not None:  # the pooled prompt is not in the concepts' modulation, which comes first
-        vector = vector + network.vector_in(torch.cat((torch.zeros_like(options["y"]), options["y"])).double())
+    sizes = network.patch_size[:2]
+    patches, ids = clip_patches(pad(x, (0,) * 7 + (network.in_channels - x.shape[1],)), *sizes)
+    picture = len(ids)
+    if "ref_latent" in options:  # before the clip and to its right; ComfyUI has its tokens first
+        more, places = clip_patches(options["ref_latent"].double(), *sizes)
+        places = places * torch.tensor([0, 1, 1]) + torch.tensor([-1, 0, x.shape[-1] // sizes[1]])
+        patches, ids = torch.cat((patches, more)), torch.cat((ids, places))
+    mask = as_added(options.get("attention_mask"))
+    text, concept = hunyuan_text(network, context, options, t, mask), hunyuan_kind(network, 0, refined_concepts(network, concepts, t))
+    vectors, rows = hunyuan_vectors(network, options, t), torch.zeros(len(ids), dtype=torch.long)
+    if "guiding_frame_index" in options:
+        rows[ids[:, 0] == 0] = 2
     image, text, concept = (
         SimpleNamespace(tokens=tokens, rotary=network.pe_embedder(places[None]).double())
         for tokens, places in (
@@ -86,12 +91,39 @@ def hunyuan(network, x: Tensor, context: Tensor, options: dict, concepts, t: Ten
             (concept, torch.zeros(concept.shape[1], 3)),
         )
     )
-    start = SimpleNamespace(picture=len(ids), image=image, text=text, concept=concept, text_mask=None)
+    start = SimpleNamespace(picture=picture, image=image, text=text, concept=concept, text_mask=mask)
     weights = concepts.token_weights.double()
     return [
-        one_double_block(start, *flux_sides(block), block.img_mod.lin(silu(vector[-1:])), block.txt_mod.lin(silu(vector)), weights)
+        one_double_block(
+            start, *flux_sides(block), block.img_mod.lin(silu(vectors))[rows], block.txt_mod.lin(silu(vectors[[1, 0]])), weights
+        )
         for block in network.double_blocks
     ]
+
+
+def hunyuan_vectors(network, options: dict, t: Tensor) -> Tensor:
+    """[3, D]: of the prompt and the clip, of the concepts, for which the pooled prompt is zeros, and of a first frame that is given."""
+    guided = options.get("guiding_frame_index", t)
+    vectors = time_vector("hunyuan-video", network, torch.cat((t, t, guided)), options)
+    if network.vector_in is None:
+        return vectors
+    y = options["y"].double()
+    return vectors + network.vector_in(torch.cat((y, 0 * y, y)))
+
+
+def hunyuan_text(network, context: Tensor, options: dict, t: Tensor, mask: Tensor | None) -> Tensor:
+    """[1, tokens, D] of the prompt, of letters in it and of a picture that the clip begins with."""
+    parts = [hunyuan_kind(network, 0, network.txt_in(context, t, mask))]
+    if "txt_byt5" in options:
+        parts.append(hunyuan_kind(network, 1, network.byt5_in(options["txt_byt5"].double())))
+    if "clip_fea" in options:
+        parts.append(hunyuan_kind(network, 2, network.vision_in(options["clip_fea"].double())))
+    return torch.cat(parts, 1)
+
+
+def hunyuan_kind(network, kind: int, tokens: Tensor) -> Tensor:
+    """Tokens and, in 1.5, the embedding of their kind."""
+    return tokens if network.cond_type_embedding is None else tokens + network.cond_type_embedding.weight[kind]
 
 
 def wan(network, x: Tensor, context: Tensor, options: dict, concepts, t: Tensor) -> list:

@@ -30,6 +30,7 @@ RESTATED = {
     **dict.fromkeys(("cosmos", "anima"), restated_cosmos),
     **dict.fromkeys(VIDEO, restated_video),
 }
+UNPOOLED = {"pooled_output": torch.zeros(1, 768)}
 POOLED = "the pack modulates HunyuanVideo's concepts with the pooled prompt"
 FAMILIES = [
     pytest.param(name, marks=[pytest.mark.xfail(strict=True, reason=POOLED)] if name == "hunyuan-video" else [])
@@ -147,22 +148,44 @@ def test_a_wrong_restatement_of_clips_does_not_agree(name, part, wrong, space, m
 
 
 def test_hunyuan_video_beside_a_pooled_prompt_of_zeros():
-    compare(made("hunyuan-video"), (6, 10), pooled_output=torch.zeros(1, 768))
+    compare(made("hunyuan-video"), (6, 10), **UNPOOLED)
 
 
-def beside(kind, size):
-    """A picture's latent that a clip begins with."""
-    return torch.randn(kind.latent(size).shape, generator=torch.Generator().manual_seed(3))
+def drawn(kind, size, seed=3):
+    return torch.randn(kind.latent(size).shape, generator=torch.Generator().manual_seed(seed))
 
 
-def seen_and_begun(kind, size):
-    """The same, and what CLIP's eye sees of a picture."""
+def beside_a_picture(kind, size):
+    return {"concat_latent_image": drawn(kind, size)}
+
+
+def beside_a_picture_that_clip_sees(kind, size):
     seen = torch.randn(1, 257, 1280, generator=torch.Generator().manual_seed(4))
-    return {"concat_latent_image": beside(kind, size), "clip_vision_output": SimpleNamespace(penultimate_hidden_states=seen)}
+    return {"concat_latent_image": drawn(kind, size), "clip_vision_output": SimpleNamespace(penultimate_hidden_states=seen)}
 
 
-def of_vace(kind, size):
-    """Two clips of frames and masks to follow, at two strengths."""
+def beside_a_picture_that_siglip_sees_and_letters(kind, size):
+    generator = torch.Generator().manual_seed(4)
+    seen, letters = torch.randn(1, 30, 1152, generator=generator), torch.randn(1, 7, 1472, generator=generator)
+    options = {"clip_vision_output": SimpleNamespace(last_hidden_state=seen), "conditioning_byt5small": letters}
+    return {"concat_latent_image": drawn(kind, size), **options}
+
+
+def beside_a_reference(kind, size):
+    return {"ref_latent": drawn(kind, size)[:, :, :1], **UNPOOLED}
+
+
+def beside_a_first_frame(kind, size):
+    return {"guiding_frame_index": 0, **UNPOOLED}
+
+
+def beside_a_mask(kind, size):
+    """Two of the prompt's six tokens are none."""
+    return {"attention_mask": torch.tensor([[1, 1, 1, 1, 0, 0]]), **UNPOOLED}
+
+
+def beside_two_clips(kind, size):
+    """VACE's, of frames and masks, at two strengths."""
     generator = torch.Generator().manual_seed(5)
     t, h, w = kind.latent(size).shape[2:]
     frames, masks = ([torch.randn(1, channels, t, h, w, generator=generator) for _ in range(2)] for channels in (32, 64))
@@ -172,15 +195,19 @@ def of_vace(kind, size):
 @pytest.mark.parametrize(
     ("name", "load", "options", "size"),
     [
-        ("cogvideox", lambda: tiny.cogvideox(channels=32), lambda *given: {"concat_latent_image": beside(*given)}, (7, 9)),
-        ("wan", lambda: tiny.wan("i2v", channels=36), seen_and_begun, (7, 9)),
-        ("wan", lambda: tiny.wan("vace"), of_vace, (6, 10)),
+        ("cogvideox", lambda: tiny.cogvideox(channels=32), beside_a_picture, (7, 9)),
+        ("hunyuan-video", None, beside_a_reference, (6, 10)),
+        ("hunyuan-video", None, beside_a_first_frame, (6, 10)),
+        ("hunyuan-video", None, beside_a_mask, (6, 10)),
+        ("hunyuan-video-1.5", None, beside_a_picture_that_siglip_sees_and_letters, (7, 9)),
+        ("wan", lambda: tiny.wan("i2v", channels=36), beside_a_picture_that_clip_sees, (7, 9)),
+        ("wan", lambda: tiny.wan("vace"), beside_two_clips, (6, 10)),
     ],
-    ids=["cogvideox-i2v", "wan-i2v", "wan-vace"],
 )
-def test_clips_that_follow_pictures_or_clips(name, load, options, size):
-    """The network's inputs are those that ComfyUI gives it."""
-    kind, model, given = made(name), load(), []
+def test_clips_beside_what_they_follow(name, load, options, size):
+    """The network's inputs are those that ComfyUI gives it. Without what is beside the clip the scores are others."""
+    kind, given = made(name), []
+    model = load() if load else kind.model
     ((context, plain),) = kind.prompts[0]
     positive = [[context, {**plain, **options(kind, size)}]]
     expected = kind.sample(model, positive=positive, size=size, steps=2)
@@ -192,12 +219,15 @@ def test_clips_that_follow_pictures_or_clips(name, load, options, size):
     assert torch.equal(samples, expected)
     calls = dict(zip(recording.runs[0].steps, given, strict=True))
 
-    def restate(sigma, follows=True):
+    def restate(sigma):
         x, named = calls[sigma]
-        if not follows:
-            x, named = torch.cat((x[:, :16], 0 * x[:, 16:]), 1), {"context": named["context"]}
         return restated_video(name, model, x, named["context"], named, kind.concepts, sigma)
+
+    def alone(sigma):
+        x, named = calls[sigma]
+        clip = torch.cat((x[:, : kind.channels], 0 * x[:, kind.channels :]), 1)
+        return restated_video(name, model, clip, named["context"], {"y": named.get("y")}, kind.concepts, sigma)
 
     assert_agree(recording.runs[0].steps, restate)
     with pytest.raises(AssertionError, match="'cross-attention|'output"):
-        assert_agree(recording.runs[0].steps, partial(restate, follows=False))
+        assert_agree(recording.runs[0].steps, alone)
