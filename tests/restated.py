@@ -45,13 +45,13 @@ def passed(family: str, model, x: Tensor, context: Tensor, options: dict, concep
 
 
 def one_block(start: SimpleNamespace, image: Side, text: Side, image_modulation: Tensor, text_modulation: Tensor, weights: Tensor) -> dict:
-    """One joint block: updates the three streams, returns space → [C, N]."""
+    """One joint block: updates the three streams, returns space → [C, N]. A second row of text_modulation is the prompt's alone."""
     n = start.picture
     m_image = per_token(image_modulation, n, start.image.tokens.shape[1])
-    m_text = per_token(text_modulation, 1, 1)
+    m_text, m_concept = per_token(text_modulation[-1:], 1, 1), per_token(text_modulation[:1], 1, 1)
     q_x, k_x, v_x = image.qkv(modulated(image.norm1(start.image.tokens), m_image[:3]))
     q_p, k_p, v_p = text.qkv(modulated(text.norm1(start.text.tokens), m_text[:3]))
-    q_c, k_c, v_c = text.qkv(modulated(text.norm1(start.concept.tokens), m_text[:3]))
+    q_c, k_c, v_c = text.qkv(modulated(text.norm1(start.concept.tokens), m_concept[:3]))
 
     r_x, r_p, r_c = start.image.rotary, start.text.rotary, start.concept.rotary
     keys, values = torch.cat((rotated(k_p, r_p), rotated(k_x, r_x)), 2), torch.cat((v_p, v_x), 2)
@@ -63,7 +63,7 @@ def one_block(start: SimpleNamespace, image: Side, text: Side, image_modulation:
 
     start.image.tokens = continued(start.image.tokens, o_x, image, m_image)
     start.text.tokens = continued(start.text.tokens, o_p, text, m_text)
-    start.concept.tokens = continued(start.concept.tokens, o_c, text, m_text)
+    start.concept.tokens = continued(start.concept.tokens, o_c, text, m_concept)
     per_head = torch.einsum("ct,htd,hnd->hcn", weights, k_c[0], q_x[0, :, :n])
     return {
         "output": weights @ o_c[0] @ o_x[0, :n].T,
@@ -192,8 +192,7 @@ def text_tokens(family: str, network, context: Tensor, options: dict, concepts, 
     mask = options.get("attention_mask")
     if mask is not None and family not in ("qwen-image", "hunyuan-image"):
         raise ValueError(f"{family}: a mask is not restated.")
-    if mask is not None and not mask.is_floating_point():
-        mask = (mask - 1).double() * torch.finfo(torch.float64).max
+    mask = as_added(mask)
     if family == "hunyuan-image":
         text = network.txt_in(context, t, mask)
         if options.get("txt_byt5") is not None:
@@ -201,6 +200,11 @@ def text_tokens(family: str, network, context: Tensor, options: dict, concepts, 
         return text, refined_concepts(network, concepts, t), mask
     norm = getattr(network, "txt_norm", None) or (lambda u: u)
     return network.txt_in(norm(context)), network.txt_in(norm(concepts.embeddings.double()[None])), mask
+
+
+def as_added(mask: Tensor | None) -> Tensor | None:
+    """A mask of ones and zeros as what is added to logits."""
+    return mask if mask is None or mask.is_floating_point() else (mask - 1).double() * torch.finfo(torch.float64).max
 
 
 def refined_concepts(network, concepts, t: Tensor) -> Tensor:
@@ -275,7 +279,7 @@ def image_ids(family: str, latent: Tensor, p: int, axes: int, place: tuple, text
 def time_vector(family: str, network, times: Tensor, options: dict) -> Tensor:
     """[times, D] of time and guidance."""
     guidance = options.get("guidance")
-    vector = network.time_in(sinusoid(times, 256, 1 if family == "hunyuan-image" else 1000))
+    vector = network.time_in(sinusoid(times, 256, 1 if family.startswith("hunyuan") else 1000))
     if network.params.guidance_embed and guidance is not None:
         vector = vector + network.guidance_in(sinusoid(guidance, 256))
     return vector

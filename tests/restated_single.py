@@ -42,17 +42,19 @@ def passed(family: str, model, x: Tensor, context: Tensor, options: dict, concep
     return Passed(scores, start.joint, start.concept, start.picture)
 
 
-def one_block(start: SimpleNamespace, parts: Parts, modulation: tuple, weights: Tensor) -> dict:
-    """One block: updates both streams, returns space → [C, N]. `modulation`: [times, D] each; row 0 is the timestep's own."""
+def one_block(start: SimpleNamespace, parts: Parts, modulation: tuple, weights: Tensor, turned=False) -> dict:
+    """One block: updates both streams, returns space → [C, N]. `modulation`: [times, D] each; row 0 is the timestep's own.
+    turned: the queries that concepts' keys answer have their positions."""
     m, m_c = tuple(part[start.zero] for part in modulation), tuple(part[:1] for part in modulation)
     n, n_c = parts.enter(start.joint, m), parts.enter(start.concept, m_c)
     (q, k, v), (q_c, k_c, v_c) = parts.qkv(n), parts.qkv(n_c)
     keys, seen = rotated(k, start.rotary), start.picture
-    o = attention(rotated(q, start.rotary), keys, v)
+    turned_q = rotated(q, start.rotary)
+    o = attention(turned_q, keys, v)
     near, near_values = torch.cat((rotated(k_c, start.concept_rotary), keys[:, seen]), 1), torch.cat((v_c, v[:, seen]), 1)
     o_c = attention(rotated(q_c, start.concept_rotary), near, near_values)
     start.joint, start.concept = parts.leave(start.joint, n, o, m), parts.leave(start.concept, n_c, o_c, m_c)
-    per_head = torch.einsum("ct,htd,hnd->hcn", weights, k_c, q[:, seen])
+    per_head = torch.einsum("ct,htd,hnd->hcn", weights, k_c, (turned_q if turned else q)[:, seen])
     return {
         "output": weights @ o_c @ o[seen].T,
         "cross-attention": per_head.mean(0),

@@ -106,6 +106,7 @@ def wan(kind="t2v", channels=16):
     )  # fmt: skip
     of_skeleton = dict(dtype=torch.float32, device="meta", operations=comfy.ops.disable_weight_init)
     if kind == "vace":
+        options["num_layers"] = 4  # ComfyUI wants a multiple of vace_layers
         skeleton = comfy.ldm.wan.model.VaceWanModel(**options, vace_layers=2, vace_in_dim=96, **of_skeleton)
     else:
         skeleton = comfy.ldm.wan.model.WanModel(model_type=kind, **options, **of_skeleton)

@@ -4,9 +4,11 @@ Its token refiner reads each concept's text alone.
 """
 
 import torch
+from comfy.ldm.flux.layers import timestep_embedding
 from torch import Tensor
+from torch.nn.functional import silu
 
-from .double_stream import DoubleStream, DoubleStreamFamily
+from .double_stream import TIME_WIDTH, DoubleStream, DoubleStreamFamily, time_embedding
 from .family import is_network, later_two_thirds
 
 
@@ -41,6 +43,21 @@ class HunyuanStream(DoubleStream):
             return 0
         patches = self.network.patch_size
         return int(torch.tensor(reference.shape[-len(patches) :]).div(torch.tensor(patches), rounding_mode="floor").prod())
+
+
+class HunyuanVideoStream(HunyuanStream):
+    """Its tokens are modulated by time, guidance and `vector_in(0)`, without the pooled prompt, as in Flux 1."""
+
+    def begin(self, dtype):
+        super().begin(dtype)
+        network, take, guidance = self.network, self.forward.take, self.inputs["guidance"]
+        vec = network.time_in(timestep_embedding(take(self.inputs["timestep"]), TIME_WIDTH, time_factor=1.0).to(dtype))
+        if network.params.guidance_embed and guidance is not None:
+            vec = vec + network.guidance_in(time_embedding(take(guidance), dtype))
+        self.vec = silu(vec + network.vector_in(vec.new_zeros(1, network.params.vec_in_dim)))[:, None]
+
+    def activated(self, vec: Tensor) -> Tensor:
+        return self.vec
 
 
 class Hunyuan(DoubleStreamFamily):
@@ -83,6 +100,7 @@ class HunyuanVideo(Hunyuan):
     encoders = ("llama of HunyuanVideo",)
     clip_hint = "For HunyuanVideo load CLIP-L and Llama with DualCLIPLoader, type hunyuan_video."
     clip_type = "hunyuan_video"
+    stream: type[DoubleStream] = HunyuanVideoStream
     is_video = True
 
     @staticmethod
@@ -106,6 +124,7 @@ class HunyuanVideo15(HunyuanVideo):
     encoders = ("qwen2.5-vl of HunyuanVideo 1.5",)
     clip_hint = "For HunyuanVideo 1.5 load Qwen2.5-VL and ByT5 with DualCLIPLoader, type hunyuan_video_15."
     clip_type = "hunyuan_video_15"
+    stream = HunyuanStream
 
     @staticmethod
     def has(frames: bool, pooled_prompt: bool) -> bool:
