@@ -38,7 +38,7 @@ function withLegend({ canvas, maps, picture }) {
   context.textBaseline = 'middle'
   for (let place = 0; place < maps.shown; place++) {
     const middle = height + MARGIN + (place + 0.5) * LINE
-    context.fillStyle = `rgb(${rgb(maps.about.palette[place % maps.about.palette.length])})`
+    context.fillStyle = `rgb(${rgb(maps.about.colours[place])})`
     context.fillRect(MARGIN, middle - 7, 14, 14)
     context.fillStyle = 'black'
     context.textAlign = 'left'
