@@ -8,7 +8,7 @@ from PIL import Image
 
 from ..concept_core.draw.heatmaps import heatmaps
 from ..concept_core.draw.labels import draw_label
-from ..concept_core.draw.segmentation import PALETTE
+from ..concept_core.draw.palette import PALETTE
 from .datasets import VOID, Sample
 
 SIDE = 192

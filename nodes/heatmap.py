@@ -30,6 +30,13 @@ class Heatmap(io.ComfyNode):
                 ),
                 io.Float.Input("opacity", default=0.7, min=0.0, max=1.0, step=0.05, tooltip="Of the heatmap over the picture."),
                 io.Boolean.Input("labels", default=True, tooltip="Write each concept's name and presence (0 to 1) in the corner."),
+                io.Boolean.Input(
+                    "over_grey",
+                    default=False,
+                    optional=True,  # graphs that were saved before it was here run as they are
+                    tooltip="Lay the heatmap over the image in grey and leave it clear where the map is low, as Concept Explorer does: "
+                    "then the image's own colours are not taken for the heatmap's.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -41,9 +48,9 @@ class Heatmap(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, maps, colormap, scale, opacity, labels, image=None):
+    def execute(cls, maps, colormap, scale, opacity, labels, image=None, over_grey=False):
         progress = ProgressBar(maps.num_pictures * maps.num_shown)
-        made = heatmaps(maps, image, colormap, scale, opacity, labels, progress=lambda: progress.update(1))
+        made = heatmaps(maps, image, colormap, scale, opacity, labels, over_grey, progress=lambda: progress.update(1))
         made = made.to(intermediate_device())
         return io.NodeOutput(made, ui=ui.PreviewImage(made))
 

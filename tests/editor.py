@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 EXTENSION = "/extensions/concept-attention/"
 TRANSLATED_HELP = r"/docs/\w+/\w+\.md$"  # the interface asks for it first, and takes the page without a language where there is none
 SETTINGS = {  # tests change some of them
@@ -12,6 +14,9 @@ SETTINGS = {  # tests change some of them
     "Comfy.Locale": "en",
     "Comfy.Minimap.Visible": False,
 }
+AS_ELEMENTS = {"Comfy.VueNodes.Enabled": True}
+RENDERINGS = ["drawn", "as elements"]
+BOTH_RENDERINGS = pytest.mark.parametrize("editor", [{}, AS_ELEMENTS], indirect=True, ids=RENDERINGS)
 
 # Notes every address that is asked for, and by whom.
 WATCH = """
@@ -28,12 +33,29 @@ for (const [kind, name] of [[HTMLImageElement, 'src'], [HTMLScriptElement, 'src'
 """
 
 
+LEFT = """() => [
+    Object.keys(window).sort(), Object.keys(app), [...document.body.children].map(({ tagName, className }) => `${tagName} ${className}`)]"""
+RENEW = """async () => {
+    const { workflow, command } = app.extensionManager
+    const before = [...workflow.openWorkflows]
+    await command.execute('Comfy.LoadDefaultWorkflow')
+    for (const each of before) if (each !== workflow.activeWorkflow) await workflow.closeWorkflow(each)
+    localStorage.clear()
+    sessionStorage.clear()
+    window.__asked.length = 0
+    app.canvas.deselectAll()
+    app.canvas.ds.scale = 1
+    app.canvas.ds.offset = [0, 0]
+}"""
+
+
 class Editor:
     """errors: what the browser's console says of our files."""
 
-    def __init__(self, context, address, screenshots: Path):
-        self.page, self.address, self.screenshots = context.new_page(), f"http://{address}", screenshots
-        self.errors = []
+    def __init__(self, context, address, settings: Path):
+        """settings: the server's file of them."""
+        self.context, self.page, self.address, self.settings = context, context.new_page(), f"http://{address}", settings
+        self.errors, self.screenshots = [], Path()
         self.page.on("console", self.hear)
         self.page.on("pageerror", lambda error: EXTENSION in (error.stack or "") and self.errors.append(str(error)))
         self.page.route(re.compile(f"^(?!{re.escape(self.address)})https?://"), lambda route: route.abort())
@@ -51,9 +73,25 @@ class Editor:
 
     def start(self, **settings):
         """Open the interface with some of its settings changed."""
-        self.page.request.post(f"{self.address}/api/settings", data={**SETTINGS, **settings})
+        self.settings.parent.mkdir(parents=True, exist_ok=True)
+        self.settings.write_text(json.dumps({**SETTINGS, **settings}))
         self.page.goto(self.address)
         self.wait_until_ready()
+        self.untouched = self.left()
+
+    def left(self):
+        """What a test may change, beside the graph and what the page stores."""
+        return json.loads(self.settings.read_text()), *self.page.evaluate(LEFT)
+
+    def renew(self) -> bool:
+        """Put back what the interface starts with. Whether nothing else was changed since."""
+        self.page.mouse.move(0, 0)
+        self.page.evaluate(RENEW)
+        return self.left() == self.untouched and len(self.context.pages) == 1
+
+    def take_up(self):
+        """Go on where others of the same server were used."""
+        self.settings.write_text(json.dumps(self.untouched[0]))
 
     def reload(self):
         self.page.reload()
@@ -62,6 +100,7 @@ class Editor:
     def wait_until_ready(self):
         """Until it has opened the graph that it starts with, which would else come in place of a test's."""
         self.page.wait_for_function("window.app?.extensionManager?.workflow?.activeWorkflow && window.app.graph?.nodes.length")
+        self.page.wait_for_function("!document.querySelector('.p-blockui-mask')")
         self.page.wait_for_function("Object.keys(LiteGraph.registered_node_types).some((name) => name.startsWith('ConceptAttention'))")
 
     def open(self, workflow: dict):

@@ -1,11 +1,20 @@
 """Concept Explorer in an open editor: what a test asks of it, and where to point."""
 
+import base64
 import re
 
 import numpy as np
 
 CONCEPTS = ["circle", "square", "star", "grass"]
 NODE = "app.graph.nodes.find((node) => node.type === 'ConceptAttentionExplorer')"
+
+# As text: a list of numbers takes a second on its way here.
+PIXELS = """(canvas) => new Promise((resolve) => {
+    const { width, height, data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)
+    const reader = new FileReader()
+    reader.onload = () => resolve([width, height, reader.result.split(',')[1]])
+    reader.readAsDataURL(new Blob([data]))
+})"""
 
 
 class Explorer:
@@ -44,11 +53,8 @@ class Explorer:
 
     def drawn(self):
         """The canvas's pixels [H, W, 3]."""
-        size, data = self.canvas.evaluate(
-            "(canvas) => [[canvas.height, canvas.width, 4], "
-            "Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)]"
-        )
-        return np.array(data, dtype=np.uint8).reshape(size)[..., :3].astype(int)
+        width, height, data = self.canvas.evaluate(PIXELS)
+        return np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)[..., :3].astype(int)
 
     def at(self, across, down):
         """The place in the page of a point of the picture, both in 0..1."""

@@ -3,13 +3,14 @@
 import { app } from '../../scripts/app.js'
 import { handOnToCanvas } from './explorer/canvas_events.js'
 import { fetchMaps } from './explorer/files.js'
+import { editMask } from './explorer/mask_editor.js'
 import { remember, remembered } from './explorer/memory.js'
 import { ExplorerPanel } from './explorer/panel.js'
 import { follow } from './explorer/runs.js'
 import { wordsOf } from './explorer/words.js'
 
 const NODE = 'ConceptAttentionExplorer'
-const STATE = 'concept_explorer' // among the node's properties: view, opacity, picture, and a key
+const STATE = 'concept_explorer' // among the node's properties: view, opacity, picture, a key, and which mask was edited where
 const FRESH = { view: 'heatmap', opacity: 0.7, picture: 0 }
 const SIZE = [360, 600]
 const panels = new WeakMap() // of nodes
@@ -41,6 +42,13 @@ function attach(node) {
   const host = {
     words: wordsOf(app.extensionManager.setting.get('Comfy.Locale') ?? 'en'),
     isGiven,
+    /** picture: an image, and its number; mask: a canvas. */
+    async edit(image, picture, mask) {
+      const file = new URL(image.src).searchParams.get('filename')
+      const key = `${file} ${picture} ${host.threshold} ${host.selected}`
+      const edited = await editMask(node, key, file, mask, host.state.edited)
+      host.state = { ...host.state, edited }
+    },
     get selected() {
       return String(inUse('pinned'))
     },

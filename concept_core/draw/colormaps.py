@@ -24,6 +24,7 @@ COLORMAPS = {
 
 
 STEPS = 4096  # of a colour map: far finer than 8 bits show
+GREY = 0.55  # of a picture's brightness
 
 
 def colour(values: Tensor, name: str, out: Tensor | None = None) -> Tensor:
@@ -32,6 +33,12 @@ def colour(values: Tensor, name: str, out: Tensor | None = None) -> Tensor:
     index = (values.clamp(0, 1) * (STEPS - 1)).round_().int()
     picked = None if out is None else out.view(-1, 3)
     return torch.index_select(table, 0, index.flatten(), out=picked).view(*values.shape, 3)
+
+
+def greyed(picture: Tensor, opacity: float) -> Tensor:
+    """[..., 3] without its colours and a little darker, as far as `opacity` says: what is laid over it stands out."""
+    light = (picture @ picture.new_tensor([0.299, 0.587, 0.114]))[..., None]
+    return torch.lerp(picture, GREY * light.expand_as(picture), opacity)
 
 
 def _table(name):

@@ -12,7 +12,7 @@ from ..maps.presence import presence
 from ..maps.selection import select, select_known
 from ..masks.masks import EDGE_RADIUS, MIN_AREA, ON_THE_WAY, at_pixels, empty_mask, masks, say
 from .colormaps import COLORMAPS
-from .segmentation import PALETTE
+from .palette import colours_of
 
 LEVELS = 65535  # of a value in 16 bit
 DRAWN = 768  # side of what the browser draws, in pixels
@@ -43,7 +43,7 @@ def explorable(maps: Maps) -> dict:
         "high": high,
         "values": base64.b64encode(levels.numpy().astype("<u2").tobytes()).decode(),
         "presence": presence(maps, select(maps, "*")).tolist() if maps.softmaxed else None,
-        "palette": PALETTE,
+        "colours": colours_of(maps.names[: maps.num_shown]),
         "colormap": COLORMAPS["plasma"].split(),
         "min_area": MIN_AREA,
     }

@@ -10,10 +10,11 @@ from ..maps.maps import Maps, is_flat
 from ..maps.pictures import pictures_for, room_for, size_for
 from ..maps.presence import labelled
 from ..maps.resize import upsample
-from .colormaps import colour
+from .colormaps import colour, greyed
 from .labels import draw_label
 
 SCALES = ALL_TOGETHER, EACH_ALONE, ABSOLUTE = ("all concepts together", "each concept alone", "absolute")
+CLEAR = 0.4  # of the way from the lowest to the highest colour: below it a heatmap over grey is clear, the more the lower
 
 
 def heatmaps(
@@ -23,13 +24,15 @@ def heatmaps(
     scale: str = SCALES[0],
     opacity: float = 0.7,
     labels: bool = True,
+    over_grey: bool = False,
     progress: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """[B·C, H, W, 3] in 0..1, picture by picture and concept by concept within it, the background list left out; of a clip concept by
     concept and frame by frame, on a scale that all frames share.
 
     image: see pictures_for; the heatmaps take its size. Labels give each concept's name and, of shares, its presence.
-    progress is called after each heatmap. ValueError for raw scores on the absolute scale.
+    over_grey: the picture below is without colour, and where a map is low it is seen. progress is called after each heatmap.
+    ValueError for raw scores on the absolute scale.
     """
     if scale == ABSOLUTE:
         maps.check_softmax("Absolute scale needs shares in 0..1")
@@ -43,7 +46,9 @@ def heatmaps(
         for heatmap, shade in zip(drawn, scaled(smooth, *(of_clip or ends(smooth, scale)))[0]):
             colour(shade, colormap, out=heatmap)
             if picture is not None:
-                torch.lerp(picture, heatmap, opacity, out=heatmap)
+                below = greyed(picture, opacity) if over_grey else picture
+                strength = opacity * (shade / CLEAR).clamp(0, 1)[..., None] if over_grey else opacity
+                torch.lerp(below, heatmap, strength, out=heatmap)
             if labels:
                 draw_label(heatmap, next(texts))
             progress()

@@ -1,5 +1,7 @@
 """Which concept is the strongest where, over the picture so far, while a model samples."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from PIL import Image
@@ -10,7 +12,7 @@ from ..maps.resize import upsample
 from ..recording.recording import Recording, Run
 from ..recording.scores import CROSS_SHARE
 from .heatmaps import EACH_ALONE, ends, scaled
-from .segmentation import colours
+from .palette import colours
 
 OPACITY = 0.65  # where a concept has all of a spot
 
@@ -26,18 +28,19 @@ def strongest_so_far(base: Image.Image, recording: Recording, run: Run) -> Image
     probabilities = scores.mean(0).unflatten(1, run.grid)[:, 0]
     if not several:
         probabilities = scaled(probabilities[None], *ends(probabilities[None], EACH_ALONE))[0]
-    return over(base, probabilities, recording.concepts.num_shown, run.image_size, recording.pixels_per_token)
+    shown = recording.concepts.names[: recording.concepts.num_shown]
+    return over(base, probabilities, shown, run.image_size, recording.pixels_per_token)
 
 
-def over(base: Image.Image, probabilities: Tensor, num_shown: int, image_size: tuple[int, int], pixels_per_token: int) -> Image.Image:
+def over(base: Image.Image, probabilities: Tensor, names: Sequence[str], image_size: tuple[int, int], pixels_per_token: int) -> Image.Image:
     """`base` and over it each spot's strongest concept in its colour, as strong as its share; the background list is left out.
 
-    probabilities: [C, h, w] in 0..1.
+    probabilities: [C, h, w] in 0..1; names: of those without the background list.
     """
     size = base.height, base.width
     smooth = upsample(probabilities[None], pixels_per_token, image_size, size)[0]
     highest, winner = smooth.max(0)
-    alpha = (OPACITY * highest * (winner < num_shown))[..., None]
+    alpha = (OPACITY * highest * (winner < len(names)))[..., None]
     picture = torch.from_numpy(np.array(base.convert("RGB"))) / 255
-    drawn = torch.lerp(picture, colours(len(probabilities))[winner], alpha)
+    drawn = torch.lerp(picture, colours(names)[winner.clamp(max=len(names) - 1)], alpha)
     return Image.fromarray((drawn * 255).round().byte().numpy())

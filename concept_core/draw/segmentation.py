@@ -9,14 +9,9 @@ from ..maps.maps import Maps
 from ..maps.pictures import pictures_for, room_for, size_for
 from ..maps.presence import labelled
 from ..masks.masks import say, tell_of_missing, winners
-from .colormaps import from_hex
+from .colormaps import greyed
 from .labels import draw_legend
-
-# Twenty colours that are easy to tell apart and to name, by S. Trubetskoy; then they repeat.
-PALETTE = (
-    "e6194b 3cb44b ffe119 4363d8 f58231 911eb4 46f0f0 f032e6 bcf60c fabebe"
-    " 008080 e6beff 9a6324 fffac8 800000 aaffc3 808000 ffd8b1 000075 808080"
-).split()
+from .palette import colours
 
 
 def segment(
@@ -30,7 +25,8 @@ def segment(
     """segmentation [B, H, W, 3] and masks [B·C, H, W], picture by picture and concept by concept within it, in 0..1; the masks of a
     clip concept by concept and frame by frame.
 
-    Every pixel belongs to one concept. Where the background list wins the picture stays as it is, or black without one.
+    Every pixel belongs to one concept, whose colour lies over the picture in grey. Where the background list wins the picture stays as it
+    is, or black without one.
     image: see pictures_for; both outputs take its size and its edges. progress is called after each picture, tell with a sentence
     for each concept that is not found. ValueError where one concept alone is named.
     """
@@ -41,21 +37,16 @@ def segment(
         single = maps.of_picture(number)
         winner = winners(single, picture)
         parts = torch.stack([winner == place for place in range(maps.num_shown)])
-        segmentation.copy_(_coloured(winner, parts.any(0), picture, opacity))
+        segmentation.copy_(_coloured(winner, colours(maps.names), parts.any(0), picture, opacity))
         if labels:
-            draw_legend(segmentation, labelled(single), colours(maps.num_shown))
+            draw_legend(segmentation, labelled(single), colours(maps.names[: maps.num_shown]))
         by_picture[number] = parts
         progress()
     tell_of_missing(maps, maps.names, by_picture.flatten(2).any(2), "nothing is found of", tell)
     return segmentations, masks
 
 
-def _coloured(winner, shown, picture, opacity):
-    base = torch.zeros(*winner.shape, 3) if picture is None else picture
-    over = opacity if picture is not None else 1.0
-    return torch.where(shown[..., None], torch.lerp(base, colours(int(winner.max()) + 1)[winner], over), base)
-
-
-def colours(count):
-    """[count, 3] in 0..1."""
-    return from_hex(PALETTE[i % len(PALETTE)] for i in range(count))
+def _coloured(winner, palette, shown, picture, opacity):
+    if picture is None:
+        return torch.where(shown[..., None], palette[winner], 0)
+    return torch.where(shown[..., None], torch.lerp(greyed(picture, opacity), palette[winner], opacity), picture)

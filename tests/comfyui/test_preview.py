@@ -4,8 +4,8 @@ import comfy.utils
 import numpy as np
 import pytest
 import torch
+from concept_attention.concept_core.draw.palette import colours
 from concept_attention.concept_core.draw.preview import over, strongest_so_far
-from concept_attention.concept_core.draw.segmentation import colours
 from PIL import Image
 
 
@@ -55,9 +55,10 @@ def test_each_spot_has_the_colour_of_its_strongest_concept():
     shares = torch.zeros(3, 2, 3)
     shares[0, :, 0], shares[1, :, 1], shares[2, :, 2] = 1.0, 1.0, 1.0
     grey = Image.fromarray(np.full((32, 48, 3), 128, np.uint8))
-    drawn = np.asarray(over(grey, shares, 2, (32, 48), 16)).astype(int)
+    names = ("circle", "grass")
+    drawn = np.asarray(over(grey, shares, names, (32, 48), 16)).astype(int)
     for place in range(2):
-        expected = 128 + 0.65 * (colours(2)[place].numpy() * 255 - 128)
+        expected = 128 + 0.65 * (colours(names)[place].numpy() * 255 - 128)
         assert np.abs(drawn[16, 16 * place + 4] - expected).max() < 40
         assert np.abs(drawn[16, 16 * place + 4] - 128).max() > 30
     assert (drawn[:, 44:] == 128).all()

@@ -1,3 +1,4 @@
+import json
 import os
 
 import browser
@@ -23,17 +24,48 @@ def chromium():
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def editors(chromium):
+    """Those that are as they were after their start, by their options: to load the interface takes longer than most tests."""
+    renewed: dict[str, Editor] = {}
+    yield renewed
+    for editor in renewed.values():
+        editor.context.close()
+
+
 @pytest.fixture
-def editor(chromium, live, request):
-    """ComfyUI's interface in a new browser profile. Fails where our files bring an error, or anything asks beyond the server."""
-    context = chromium.new_context(viewport={"width": 1500, "height": 1000}, **getattr(request, "param", {}))
-    editor = Editor(context, live.address, HOME / "screenshots" / request.node.name)
-    editor.start()
+def editor(chromium, live, editors, request):
+    """ComfyUI's interface as it is after its start, with some settings ("Comfy. …") and options of a browser's profile if they are given.
+
+    Tests before this one may have used the page, if they passed and all was put back that they did in it. Fails where our files bring an
+    error, or anything asks beyond the server.
+    """
+    options = getattr(request, "param", {})
+    kind = json.dumps(options, sort_keys=True)
+    editor = editors.pop(kind, None)
+    if editor:
+        editor.take_up()
+    else:
+        editor = opened(chromium, live, options)
+    editor.screenshots = HOME / "screenshots" / request.node.name
+    failed = request.session.testsfailed
     yield editor
     editor.screenshot("end")
-    foreign = editor.asked_by_us()
-    context.close()
+    foreign, passed = editor.asked_by_us(), request.session.testsfailed == failed
+    if passed and not editor.errors and not foreign and editor.renew():
+        editors[kind] = editor
+    else:
+        editor.context.close()
     assert not editor.errors and not foreign, (editor.errors, foreign)
+
+
+def opened(chromium, live, options) -> Editor:
+    settings = {name: value for name, value in options.items() if name.startswith("Comfy.")}
+    profile = {name: value for name, value in options.items() if name not in settings}
+    context = chromium.new_context(viewport={"width": 1500, "height": 1000}, **profile)
+    editor = Editor(context, live.address, live.base / "user" / "default" / "comfy.settings.json")
+    editor.start(**settings)
+    return editor
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from editor import BOTH_RENDERINGS
 from explorer_panel import CONCEPTS, NODE, places
 from PIL import Image
 
@@ -78,7 +79,7 @@ def test_the_picture_alone_while_a_key_is_held(explorer):
 @pytest.mark.parametrize("editor", [{"permissions": ["clipboard-read", "clipboard-write"]}], indirect=True)
 def test_picture_and_numbers_can_be_taken_along(explorer):
     button = explorer.page.locator(".concept-explorer .caption button")
-    button.nth(2).click()
+    button.nth(3).click()
     first, *pictures = explorer.page.evaluate("() => navigator.clipboard.readText()").split("\n")
     assert first.split("\t") == ["", *CONCEPTS] and len(pictures) == 2
     assert all(0 <= float(presence) <= 1 for presence in pictures[1].split("\t")[1:])
@@ -90,6 +91,61 @@ def test_picture_and_numbers_can_be_taken_along(explorer):
     explorer.page.wait_for_function("async () => (await navigator.clipboard.read())[0].types.includes('image/png')")
     menu = explorer.page.evaluate(f"() => app.canvas.getNodeMenuOptions({NODE}).map((option) => option?.content)")
     assert "Copy the numbers, for a spreadsheet" in menu and not explorer.notes()
+
+
+@BOTH_RENDERINGS
+def test_the_mask_opens_in_the_mask_editor_and_what_is_painted_stays(explorer):
+    explorer.row("star").locator(".name").click()
+    drawn = masked(explorer)
+    open_editor = explorer.page.get_by_role("button", name="Open the selected mask in the mask editor")
+    dialog = explorer.page.locator(".mask-editor-dialog")
+    open_editor.click()
+    save(dialog)
+    explorer.page.evaluate(
+        """() => {
+            const find = (type) => app.graph.nodes.find((node) => node.type === type)
+            find('LoadImage').connect(1, find('MaskPreview'), 0)
+        }"""
+    )
+    explorer.run()
+    (given,) = made_by(explorer, "MaskPreview")
+    assert np.array_equal(given, drawn)
+    open_editor.click()
+    canvas = dialog.locator("canvas").nth(2)
+    explorer.page.wait_for_timeout(1000)
+    box = canvas.bounding_box()
+    explorer.editor.screenshot("mask editor")
+    explorer.page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.2 * box["height"])
+    explorer.page.mouse.down()
+    explorer.page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 0.2 * box["height"], steps=5)
+    explorer.page.mouse.up()
+    save(dialog)
+    explorer.run()
+    (painted,) = made_by(explorer, "MaskPreview")
+    assert painted[drawn].all() and painted.sum() > drawn.sum() + 20
+    explorer.row("grass").locator(".name").click()
+    open_editor.click()
+    save(dialog)
+    explorer.run()
+    (other,) = made_by(explorer, "MaskPreview")
+    assert np.array_equal(other, masked(explorer)) and explorer.page.evaluate(LOADERS) == 1
+
+
+LOADERS = "() => app.graph.nodes.filter((node) => node.type === 'LoadImage').length"
+
+
+def masked(explorer):
+    """What the mask view leaves light."""
+    explorer.button("Mask").click()
+    explorer.page.locator(".concept-explorer input").fill("1")
+    return (explorer.drawn() != [12, 12, 16]).any(2)
+
+
+def save(dialog):
+    dialog.page.wait_for_function("document.querySelector('.mask-editor-dialog canvas')?.width === 256")  # the picture is there
+    dialog.page.wait_for_timeout(500)
+    dialog.get_by_text("Save", exact=True).click(timeout=20000)
+    dialog.wait_for(state="hidden", timeout=20000)
 
 
 def test_clicks_select(explorer):

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from editor import AS_ELEMENTS, BOTH_RENDERINGS
 from explorer_panel import NODE, Explorer, places
 
 
@@ -149,8 +150,8 @@ def test_after_a_restart(explorer, live):
     assert (explorer.drawn() == before).all()
 
 
+@pytest.mark.parametrize("editor", [AS_ELEMENTS], indirect=True, ids=["as elements"])
 def test_in_the_other_rendering_of_nodes(editor, workflow):
-    editor.page.evaluate("() => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', true)")
     explorer = Explorer(editor, workflow)
     explorer.run()
     explorer.page.wait_for_timeout(500)
@@ -184,57 +185,44 @@ def test_fingers(explorer):
     assert explorer.widget("pinned") == name and explorer.ranked()[0][0] == name
 
 
-@pytest.mark.parametrize("editor", [{"locale": "en"}], indirect=True)
+@pytest.mark.parametrize("editor", [{"locale": "en", "Comfy.Locale": "zh"}], indirect=True)
 def test_in_chinese(editor, workflow):
-    editor.start(**{"Comfy.Locale": "zh"})
     explorer = Explorer(editor, workflow)
     explorer.run()
     assert explorer.button("热力图").is_visible()
     editor.screenshot("chinese")
 
 
-RENDERINGS = pytest.mark.parametrize("as_elements", [False, True], ids=["drawn", "as elements"])
-
-
-@pytest.fixture
-def rendered(editor, workflow, as_elements):
-    """The Explorer after a run, in one of the two renderings of nodes."""
-    editor.start(**{"Comfy.VueNodes.Enabled": as_elements})
-    explorer = Explorer(editor, workflow)
-    explorer.run()
-    explorer.page.wait_for_timeout(300)
-    return explorer
-
-
 def view(explorer):
     return explorer.page.evaluate("() => [app.canvas.ds.scale, ...app.canvas.ds.offset]")
 
 
-@RENDERINGS
-def test_wheel_and_middle_button_move_the_graph(rendered):
-    mouse, nodes = rendered.page.mouse, "() => app.graph.nodes.length"
-    before = rendered.page.evaluate(nodes)
-    for clicked in (rendered.canvas, rendered.row("grass").locator(".name")):
+@BOTH_RENDERINGS
+def test_wheel_and_middle_button_move_the_graph(explorer):
+    mouse, nodes = explorer.page.mouse, "() => app.graph.nodes.length"
+    explorer.page.wait_for_timeout(300)
+    before = explorer.page.evaluate(nodes)
+    for clicked in (explorer.canvas, explorer.row("grass").locator(".name")):
         clicked.click()
         mouse.wheel(0, -120)
-        rendered.page.wait_for_timeout(300)
-        assert view(rendered)[0] > 1.05
-        rendered.center()
-    start = view(rendered)
-    x, y = rendered.at(0.5, 0.5)
+        explorer.page.wait_for_timeout(300)
+        assert view(explorer)[0] > 1.05
+        explorer.center()
+    start = view(explorer)
+    x, y = explorer.at(0.5, 0.5)
     mouse.move(x, y)
     mouse.down(button="middle")
     mouse.move(x + 40, y + 30, steps=4)
     mouse.up(button="middle")
-    rendered.page.wait_for_timeout(300)
-    assert np.round(np.subtract(view(rendered), start)).tolist() == [0, 40, 30] and rendered.page.evaluate(nodes) == before
-    rendered.center()
-    long = rendered.page.locator(".concept-explorer ol")
+    explorer.page.wait_for_timeout(300)
+    assert np.round(np.subtract(view(explorer), start)).tolist() == [0, 40, 30] and explorer.page.evaluate(nodes) == before
+    explorer.center()
+    long = explorer.page.locator(".concept-explorer ol")
     long.evaluate("(list) => { list.style.flex = 'none'; list.style.height = '50px' }")
-    rendered.row("circle").locator(".name").click()
+    explorer.row("circle").locator(".name").click()
     mouse.wheel(0, 40)
-    rendered.page.wait_for_timeout(300)
-    assert view(rendered)[0] == 1 and long.evaluate("(list) => list.scrollTop") > 0
+    explorer.page.wait_for_timeout(300)
+    assert view(explorer)[0] == 1 and long.evaluate("(list) => list.scrollTop") > 0
 
 
 def test_the_properties_panel_leaves_it_as_it_is(explorer):
@@ -288,18 +276,18 @@ def test_a_template_that_was_only_run_has_its_maps_after_a_reload(editor, workfl
 
 def test_what_has_no_effect_in_concept_mask_is_greyed_out(editor):
     editor.only("ConceptAttentionMask")
-    editor.page.evaluate(
-        "() => { window.mask = app.graph.nodes[0]; window.image = LiteGraph.createNode('LoadImage'); app.graph.add(image) }"
-    )
-    disabled = "() => mask.widgets.filter((widget) => widget.disabled).map((widget) => widget.name)"
+    mask = "app.graph.nodes.find((node) => node.comfyClass.endsWith('Mask'))"
+    disabled = f"() => {mask}.widgets.filter((widget) => widget.disabled).map((widget) => widget.name)"
     assert editor.page.evaluate(disabled) == ["threshold", "edge_radius"]
-    editor.page.evaluate("() => image.connect(0, mask, 'image')")
-    editor.page.evaluate("() => { mask.widgets[1].value = 'threshold'; mask.widgets[1].callback('threshold') }")
+    editor.page.evaluate(
+        f"() => {{ const image = LiteGraph.createNode('LoadImage'); app.graph.add(image); image.connect(0, {mask}, 'image') }}"
+    )
+    editor.page.evaluate(f"() => {{ {mask}.widgets[1].value = 'threshold'; {mask}.widgets[1].callback('threshold') }}")
     assert editor.page.evaluate(disabled) == []
     saved = editor.serialized()
     editor.page.evaluate("(saved) => app.loadGraphData(saved)", saved)
     editor.page.wait_for_function("app.graph.nodes.length === 2")
-    assert editor.page.evaluate(disabled.replace("mask.", "app.graph.nodes.find((node) => node.comfyClass.endsWith('Mask')).")) == []
+    assert editor.page.evaluate(disabled) == []
 
 
 def test_in_app_mode_the_picture_is_as_wide_as_there_is_room(editor, workflow):

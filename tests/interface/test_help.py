@@ -2,6 +2,7 @@
 
 import node_texts
 import pytest
+from editor import AS_ELEMENTS, RENDERINGS
 from PIL import Image
 
 BARE = {"PromptWords", "LoadMaps", "SaveRecording", "LoadRecording"}
@@ -26,24 +27,27 @@ def test_every_node_renders_with_its_help_page(editor, live):
     editor.screenshot("help")
 
 
-@pytest.mark.parametrize("rendering", [False, True])
-def test_names_are_translated(editor, live, rendering):
-    editor.start(**{"Comfy.Locale": "zh", "Comfy.VueNodes.Enabled": rendering})
+@pytest.mark.parametrize("editor", [{"Comfy.Locale": "zh"}, {"Comfy.Locale": "zh", **AS_ELEMENTS}], indirect=True, ids=RENDERINGS)
+def test_names_are_translated(editor, live):
     editor.open(live.workflow_file("03 Heatmaps (demo)"))
     node = "app.graph.nodes.find((node) => node.type === 'ConceptAttentionDecode')"
     assert editor.page.evaluate(f"() => {node}.title") == "解码概念图"
     label = editor.page.evaluate(f"() => {node}.widgets.find((widget) => widget.name === 'blocks').label")
     assert label == "块"
-    if rendering:
+    if editor.page.evaluate("LiteGraph.vueNodesMode"):
         editor.center(editor.page.evaluate(f"() => {node}.id"))
         editor.page.get_by_text("解码概念图").first.wait_for()
 
 
-def test_pictures(editor, live, request):
-    """With --write-pictures the pages' pictures are taken anew; else that they are there is asked elsewhere."""
+@pytest.fixture
+def asked_to_write(request):
     if not request.config.getoption("--write-pictures"):
         pytest.skip("--write-pictures was not given")
-    editor.start(**{"Comfy.VueNodes.Enabled": True})
+
+
+@pytest.mark.parametrize("editor", [AS_ELEMENTS], indirect=True)
+def test_pictures(asked_to_write, editor, live):
+    """With --write-pictures the pages' pictures are taken anew; else that they are there is asked elsewhere."""
     folder = node_texts.HELP / "pictures"
     folder.mkdir(exist_ok=True)
     wanted = {name.removeprefix("ConceptAttention") for name in node_texts.ours(live.declared)}

@@ -3,8 +3,8 @@
 import itertools
 import json
 
-import pytest
 from comfy_server import ROOT
+from editor import BOTH_RENDERINGS
 
 EXAMPLES = sorted(path.stem for path in (ROOT / "example_workflows").glob("*.json"))
 
@@ -42,9 +42,8 @@ BOXES = """() => {
 }"""
 
 
-@pytest.mark.parametrize("rendering", [False, True])
-def test_a_template_is_legible_at_once_and_its_nodes_lie_beside_one_another(editor, live, rendering):
-    editor.start(**{"Comfy.VueNodes.Enabled": rendering})
+@BOTH_RENDERINGS
+def test_a_template_is_legible_at_once_and_its_nodes_lie_beside_one_another(editor, live):
     for name in EXAMPLES:
         workflow = live.workflow_file(name)
         workflow["extra"].pop("linearMode", None)  # the graph of an app

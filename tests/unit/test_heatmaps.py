@@ -78,6 +78,20 @@ def test_overlay_mixes_with_the_picture_and_takes_its_size():
         heatmaps(maps(values), torch.rand(3, 64, 96, 3))
 
 
+def test_over_grey_the_picture_has_no_colour_and_is_seen_where_the_map_is_low():
+    values = torch.tensor([0.0, 0.1, 0.4, 1.0]).reshape(1, 4, 1, 1).expand(1, 4, 4, 6)
+    image = torch.rand(1, 64, 96, 3)
+    drawn = heatmaps(maps(values), image, "viridis", "absolute", opacity=0.5, labels=False, over_grey=True)
+    below = 0.5 * image[0] + 0.5 * 0.55 * (image[0] * torch.tensor([0.299, 0.587, 0.114])).sum(-1, keepdim=True)
+    for picture, value, strength in zip(drawn, [0.0, 0.1, 0.4, 1.0], [0.0, 0.125, 0.5, 0.5]):
+        shade = colour(torch.tensor(value), "viridis")
+        assert torch.allclose(picture, (1 - strength) * below + strength * shade, atol=1e-5)
+    plain = heatmaps(maps(values), image, "viridis", "absolute", opacity=0.5, labels=False)
+    assert torch.allclose(plain[0], 0.5 * image[0] + 0.5 * colour(torch.tensor(0.0), "viridis"), atol=1e-5)
+    alone = [heatmaps(maps(values), None, "viridis", "absolute", labels=False, over_grey=each) for each in (False, True)]
+    assert torch.equal(*alone)
+
+
 @pytest.mark.parametrize(("width", "height"), [(64, 320), (256, 256), (1024, 64), (24, 24)])
 def test_labels_fit(width, height):
     picture = torch.full((height, width, 3), 0.5)

@@ -1,6 +1,7 @@
-// What can be taken along from the Explorer: the picture with its legend, and the numbers.
+// What can be taken along from the Explorer: the picture with its legend, the mask to paint on, and the numbers.
 
-import { rgb } from './drawing.js'
+import { mask, rgb } from './drawing.js'
+import { union } from './masks.js'
 import { number } from './ranking.js'
 
 const LINE = 24
@@ -21,6 +22,7 @@ export function actionsOf(panel) {
   return [
     { name: 'copyPicture', act: safely(() => navigator.clipboard.write([new ClipboardItem({ 'image/png': png() })])) },
     { name: 'savePicture', act: safely(async () => save(await png(), 'concepts.png')) },
+    { name: 'editMask', act: safely(() => edit(panel)) },
     { name: 'copyNumbers', act: safely(() => navigator.clipboard.writeText(numbers(panel.maps))) },
   ]
 }
@@ -38,7 +40,7 @@ function withLegend({ canvas, maps, picture }) {
   context.textBaseline = 'middle'
   for (let place = 0; place < maps.shown; place++) {
     const middle = height + MARGIN + (place + 0.5) * LINE
-    context.fillStyle = `rgb(${rgb(maps.about.palette[place % maps.about.palette.length])})`
+    context.fillStyle = `rgb(${rgb(maps.about.colours[place])})`
     context.fillRect(MARGIN, middle - 7, 14, 14)
     context.fillStyle = 'black'
     context.textAlign = 'left'
@@ -46,6 +48,28 @@ function withLegend({ canvas, maps, picture }) {
     context.textAlign = 'right'
     context.fillText(number(maps.presence(picture, place), maps), width - MARGIN, middle)
   }
+  return drawn
+}
+
+async function edit(panel) {
+  const { words } = panel.host
+  const image = panel.pictures[panel.pictures.length > 1 ? panel.picture : 0]
+  if (image) await panel.host.edit(image, panel.picture, maskOf(panel, image))
+  panel.hint = image ? words.edited : words.noPicture
+  panel.note()
+}
+
+/** The selected concepts' mask as large as the picture, clear within. */
+function maskOf(panel, { naturalWidth, naturalHeight }) {
+  const { selections } = panel.selected
+  const { width, height } = panel.edged([0])
+  const within = selections.length ? union(selections.map((members) => panel.masked(members))) : new Uint8Array(width * height)
+  const small = new OffscreenCanvas(width, height)
+  small.getContext('2d').putImageData(mask(within, width, height), 0, 0)
+  const drawn = new OffscreenCanvas(naturalWidth, naturalHeight)
+  const context = drawn.getContext('2d')
+  context.imageSmoothingEnabled = false
+  context.drawImage(small, 0, 0, naturalWidth, naturalHeight)
   return drawn
 }
 

@@ -34,13 +34,13 @@ export function mask(within, width, height) {
 }
 
 /** Each spot in the colour of the concept that has most of it, all but one faint if one is given; clear where the background list wins. */
-export function segmentation(maps, shown, palette, one, width, height) {
-  const colours = palette.map(rgb)
+export function segmentation(maps, shown, colours, one, width, height) {
+  const painted = colours.map(rgb)
   return paint(width, height, (pixels, i) => {
     let winner = 0
     for (let place = 1; place < maps.length; place++) if (maps[place][i] > maps[winner][i]) winner = place
     if (winner >= shown) return
-    pixels.set(colours[winner % colours.length], 4 * i)
+    pixels.set(painted[winner], 4 * i)
     pixels[4 * i + 3] = one === null || winner === one ? 255 : FAINT
   })
 }

@@ -11,6 +11,7 @@ const icon = (path) => `<svg viewBox="0 0 16 16" aria-hidden="true"><path d="${p
 export const ICONS = {
   copyPicture: icon('M2.5 3.5h11v9h-11zM3 11l3-3 2.5 2.5L10.5 8 13 10.5'),
   savePicture: icon('M8 2.5v7.5M5 7.5l3 3 3-3M2.5 13.5h11'),
+  editMask: icon('M10.5 3l2.5 2.5-6.5 6.5H4V9.5zM2.5 14.5h11'),
   copyNumbers: icon('M3 6h10M3 10.5h10M6.5 2.5l-1.5 11M11 2.5l-1.5 11'),
 }
 

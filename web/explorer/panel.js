@@ -263,7 +263,7 @@ export class ExplorerPanel {
       const all = Array.from({ length: concepts }, (_, place) => this.edged([place]))
       const { width, height } = all[0]
       const maps = all.map(({ values }) => values)
-      return segmentation(maps, shown, about.palette, this.hovered, width, height)
+      return segmentation(maps, shown, about.colours, this.hovered, width, height)
     }
     if (view === 'mask') {
       const masks = this.seen.map((members) => this.masked(members))

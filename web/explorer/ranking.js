@@ -7,7 +7,7 @@ import { make, tick } from './elements.js'
 export function rows(ranked, maps, [low, high], words) {
   return ranked.map(({ place, value }) => {
     const background = place >= maps.shown
-    const colour = background ? 'currentColor' : `rgb(${rgb(maps.about.palette[place % maps.about.palette.length])})`
+    const colour = background ? 'currentColor' : `rgb(${rgb(maps.about.colours[place])})`
     const swatch = make('i', { className: 'swatch' })
     const bar = make('b')
     if (!background) swatch.style.background = colour
