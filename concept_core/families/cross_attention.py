@@ -47,15 +47,3 @@ class PromptWordSums:
 
     def close(self):
         self.forward.sums.append(self.layers)
-
-
-def check_prompt(context: Tensor, prompt: Tensor):
-    """ValueError unless the model's context [B, tokens, width] is the prompt [L, width], or copies of it, which ComfyUI makes where the
-    negative prompt is longer."""
-    copies, rest = divmod(context.shape[1], len(prompt))
-    repeated = prompt.repeat(copies, 1).to(context)
-    if rest or not torch.allclose(context.float(), repeated.float().expand_as(context), rtol=0.02, atol=0.02):
-        raise ValueError(
-            "The sampler's positive prompt is not the text that Prompt Words was given: write the same text into both, and connect "
-            "the same CLIP. A prompt that was joined or changed behind its text encoder cannot be read word by word."
-        )

@@ -41,6 +41,8 @@ def encode_image(
     """
     if not 0 <= noise <= 1:
         raise ValueError(f"noise must lie in 0..1, it is {noise:g}.")
+    if concepts.of_prompt == "negative":
+        raise ValueError("Encode Image for Concepts shows the positive prompt alone: set prompt of Prompt Words to positive.")
     if not positive:
         raise ValueError("positive: it holds no conditioning at all. Connect an encoded prompt, which may be empty text.")
     recorded, recording = record_concepts(
