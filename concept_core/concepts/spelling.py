@@ -16,17 +16,19 @@ def unweighted(word: str) -> str:
 
 
 class Spelled:
-    """pieces: what each token spells, in UTF-8; None for one that is no part of the text."""
+    """pieces: what each token spells, in UTF-8: nothing, if it is no part of the text; None for what ends a word and spells none."""
 
     def __init__(self, pieces: Iterable[bytes | None]):
         decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        letters, self.owners, first = [], list[range](), 0  # of each letter, the tokens that spell it
+        letters, self.owners = [], list[list[int]]()  # of each letter, the tokens that spell it
+        begun: list[int] = []  # tokens of a letter that has not ended
         for place, piece in enumerate(pieces):
+            if piece == b"":
+                continue
             made = decoder.decode(NO_TEXT if piece is None else piece)
             letters.append(made)
-            self.owners += [range(first, place + 1), *[range(place, place + 1)] * (len(made) - 1)] if made else []
-            is_within, began_here = decoder.getstate()[0], bool(made) or first > place
-            first = (place if began_here else first) if is_within else place + 1
+            self.owners += [[*begun, place], *[[place]] * (len(made) - 1)] if made else []
+            begun = [*([] if made else begun), place] if decoder.getstate()[0] else []
         self.text = "".join(letters)
 
     def places_of(self, word: str) -> list[int]:

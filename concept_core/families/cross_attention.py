@@ -43,7 +43,9 @@ class PromptWordSums:
     def add(self, q: Tensor, k: Tensor, concept_keys: Callable[[], Tensor], size: tuple[int, int]):
         """As ConceptScores."""
         concepts, take = self.forward.on_device, self.forward.take
-        self.layers.append(probabilities(take(q), take(k), concepts.used_tokens, len(concepts.embeddings)).unflatten(3, size))
+        first = q.shape[1] // 2 if self.forward.recording.later_heads else 0
+        q, k = (take(x)[:, first:] for x in (q, k))
+        self.layers.append(probabilities(q, k, concepts.used_tokens, len(concepts.embeddings)).unflatten(3, size))
 
     def close(self):
         self.forward.sums.append(self.layers)

@@ -42,8 +42,13 @@ class Reading:
 
     def spelled(self) -> Spelled:
         by_bytes = not any(piece.startswith("\u2581") for piece in self.vocabulary.values())  # SentencePiece's space
-        pieces = (self.vocabulary.get(token) if isinstance(token, int) else None for token in self.tokens)
-        return Spelled(None if piece is None else bytes_of(piece, by_bytes) for piece in pieces)
+        return Spelled(self._piece(token, by_bytes) for token in self.tokens)
+
+    def _piece(self, token, by_bytes: bool) -> bytes | None:
+        """Nothing of starts, ends and padding: a long prompt is read in parts, and words may lie on both sides of a cut."""
+        if isinstance(token, int) and token in self.vocabulary:
+            return bytes_of(self.vocabulary[token], by_bytes)
+        return b"" if token is None else None
 
 
 class TextEncoder:

@@ -41,6 +41,7 @@ def record_concepts(
     single_blocks: bool = False,
     stop_early: bool = False,
     attends_to: tuple[str, ...] = ATTENDS_TO,
+    later_heads: bool = False,
     preview: Draw | None = None,
     given_out: Tensor | None = None,
     attend: Attend = attend,
@@ -50,11 +51,12 @@ def record_concepts(
 
     spaces: "auto", "all", or names joined by " + ". keep_vectors: blocks, as parse_blocks reads them, whose output vectors are kept too;
     "" for none. single_blocks: the family's are recorded too. stop_early: leave out the blocks after the last one that is heard; the
-    model's output is of no use then. attends_to: for the paper's ablation, what the concepts attend to. attend: the concepts' attention,
-    where another is to be tried. preview: draws what is shown while sampling. given_out: a latent that a sampling is to be found by,
-    beside those that the sampler gives out. observe: is called with each block's space → scores, concept_out and image_out. ValueError
-    for a model family that is not supported, concepts from a text encoder that does not fit it, or a space or single blocks that it does
-    not have.
+    model's output is of no use then. attends_to: for the paper's ablation, what the concepts attend to. later_heads:
+    of prompt words in a U-Net the second half of each layer's heads alone, as in the authors' baseline. attend: the concepts'
+    attention, where another is to be tried. preview: draws what is shown while sampling. given_out: a latent that a sampling is to be
+    found by, beside those that the sampler gives out. observe: is called with each block's space → scores, concept_out and image_out.
+    ValueError for a model family that is not supported, concepts from a text encoder that does not fit it, or a space or single blocks
+    that it does not have.
     """
     check_window(start_percent, end_percent)
     family = family_of(model)
@@ -81,6 +83,7 @@ def record_concepts(
         normalises_concepts=family.normalises_concepts,
         recipe=family.recipe,
         attends_to=attends_to,
+        later_heads=later_heads,
         kept_blocks=tuple(parse_blocks(keep_vectors, depth, family.default_blocks, "keep_vectors", single)) if keep_vectors.strip() else (),
         single_blocks=single,
     )

@@ -36,9 +36,9 @@ def test_tokens_of_several_letters_and_of_parts_of_one():
     assert [text.places_of(word) for word in ("fluffy", "山", "水", "cat")] == [[1, 2], [3, 4], [4], [5, 6]]
 
 
-def test_what_is_no_part_of_the_text_ends_a_word():
-    text = Spelled([None, b"red ", None, None, b"dog", b"s", None])
-    assert [text.places_of(word) for word in ("red", "red dog", "dogs", "dog")] == [[1], [], [4, 5], []]
+def test_an_embedding_ends_a_word_and_a_long_prompt_s_next_part_does_not():
+    text = Spelled([b"", b"red ", None, None, b"dog", b"s \xe5", b"", b"", b"\xb1\xb1", b""])
+    assert [text.places_of(word) for word in ("red", "red dog", "dogs", "dog", "dogs 山")] == [[1], [], [4, 5], [], [4, 5, 8]]
 
 
 def test_entries_of_vocabularies():
