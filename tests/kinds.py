@@ -81,7 +81,7 @@ class Kind:
         )
 
 
-OF_UNETS = dict(channels=4, has_replacements=False, has_vectors=False)
+OF_UNETS = dict(channels=4, length=77, has_replacements=False, has_vectors=False)
 KINDS = {
     "flux": dict(load=tiny.flux, encoder="t5", pooled=32, has_references=True),
     "sd3": dict(load=lambda: tiny.sd3(second_attention=(0,)), encoder="clip", pooled=32),

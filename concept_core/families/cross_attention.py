@@ -43,6 +43,12 @@ class PromptWordSums:
     def add(self, q: Tensor, k: Tensor, concept_keys: Callable[[], Tensor], size: tuple[int, int]):
         """As ConceptScores."""
         concepts, take = self.forward.on_device, self.forward.take
+        length = self.forward.copies * len(concepts.embeddings)
+        if k.shape[2] != length:
+            raise ValueError(
+                f"A layer reads {k.shape[2]} tokens where the prompt has {length}: another patch of this model adds some. Take it out, or "
+                "name concepts with Encode Concepts."
+            )
         first = q.shape[1] // 2 if self.forward.recording.later_heads else 0
         q, k = (take(x)[:, first:] for x in (q, k))
         self.layers.append(probabilities(q, k, concepts.used_tokens, len(concepts.embeddings)).unflatten(3, size))

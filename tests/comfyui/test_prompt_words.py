@@ -6,9 +6,12 @@ import pytest
 import tiny
 import torch
 from comfy_extras.nodes_model_downscale import PatchModelAddDownscale
+from concept_attention.concept_core.concepts.concepts import Concepts
 from concept_attention.concept_core.families.encode_prompt_words import encode_prompt_words
+from concept_attention.concept_core.families.unet import transformers_of
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.record.encode_image import encode_image
+from concept_attention.concept_core.record.receiver import Receiver
 from concept_attention.concept_core.record.sampler import record_concepts
 from concept_attention.concept_core.storage.files import load_recording, save_recording
 from concept_attention.demo_model import DEMO_FAMILIES
@@ -216,3 +219,28 @@ def test_words_are_found_by_t5_and_by_both_text_encoders_of_sd3():
     of_clip = len(sd3_clip.tokenize(text)["l"][0])
     assert torch.equal(words.embeddings, given)
     assert [weights.nonzero()[:, 0].tolist() for weights in words.token_weights] == [[1, of_clip], [3, 5, of_clip + 2, of_clip + 4]]
+
+
+def test_what_is_kept_of_sdxl_while_it_samples_and_after(monkeypatch):
+    """Its own layers and heads, narrow and random, at 256 x 256 pixels: 1024 x 1024 have sixteen times as much. Steps add nothing."""
+    shape = {**tiny.THREE_LEVELS, "transformer_depth": [0, 0, 2, 2, 10, 10], "transformer_depth_output": [0] * 3 + [2] * 3 + [10] * 3}
+    model = tiny.unet("SDXL", num_heads=-1, num_head_channels=32, use_linear_in_transformer=True, num_classes="sequential",
+                      adm_in_channels=32 + 1536, **{**shape, "model_channels": 160})  # fmt: skip
+    layers = [layer for block in transformers_of(model.model.diffusion_model).values() for layer in block.transformer_blocks]
+    assert sorted({layer.attn2.heads for layer in layers}) == [10, 20] and len(layers) == 60
+    kind, summed = made("sdxl"), []
+    settle = Receiver.settle_words
+
+    def settled(receiver, token_weights):
+        summed.append(sum(layer.nbytes for block in receiver.sums for layer in block))
+        settle(receiver, token_weights)
+
+    monkeypatch.setattr(Receiver, "settle_words", settled)
+    weights = torch.zeros(8, 77)
+    weights[range(8), range(1, 9)] = 1
+    words = Concepts(tuple("abcdefgh"), 8, kind.encoder, kind.prompts[0][0][0][0], weights, of_prompt="positive")
+    patched, recording = record_concepts(model, words)
+    for steps in (1, 2):
+        kind.sample(patched, latent=torch.zeros(1, 4, 32, 32), steps=steps, cfg=2.0)
+    assert summed[0] == summed[1] and 40e6 < 16 * summed[0] <= 60e6
+    assert 16 * recording.runs[0].score_nbytes <= 2e6
