@@ -63,7 +63,9 @@ def measure(model, size, knobs, steps, pairs) -> Cost:
     side = int(size.side * knobs["side"]) // 16 * 16
     sampling = Sampling(size, side, knobs["batch"], steps, knobs["cfg"])
     kept: list[torch.Tensor] = []
-    named = models.concepts(size, knobs["concepts"], knobs["tokens"])
+    of_prompt = knobs["way"] == "words"
+    chosen = knobs["concepts"], knobs["tokens"]
+    named = models.words(size, *chosen, sampling.prompts[0]) if of_prompt else models.concepts(size, *chosen)
     patched, recording = model_of(knobs["way"], model, named, size.prompt, kept, **{knob: knobs[knob] for knob in RECORDED})
     runs = recording.runs if recording else []
 

@@ -36,6 +36,7 @@ class Size:
 SIZES = {
     "flux-small": Size("flux", 256, 3, 2, 32, 64, 32, 128, torch.float32),
     "sd3-small": Size("sd3", 256, 4, 0, 32, 64, 32, 128, torch.float32),
+    "sdxl-small": Size("sdxl", 64, 1, 0, 77, 64, 32, 128, torch.float32, channels=4),
     "flux-medium": Size("flux", 1024, 6, 6, 256, 4096, 768, 512, torch.float32),
     "sd3-medium": Size("sd3", 1024, 16, 0, 154, 4096, 2048, 512, torch.float32),
     "z-image-medium": Size("z-image", 1024, 8, 0, 64, 2560, 0, 512, torch.float32),
@@ -147,3 +148,13 @@ def concepts(size: Size, number: int, tokens: int) -> Concepts:
         sequences=tuple(torch.cat([own, around]) for own in embeddings.split(tokens)),
         starts=(0,) * number,
     )
+
+
+def words(size: Size, number: int, tokens: int, prompt) -> Concepts:
+    """So many words of so many tokens each, of a prompt."""
+    embeddings = prompt[0][0][0]
+    share = torch.zeros(number, len(embeddings))
+    for word in range(number):
+        share[word, 1 + word * tokens : 1 + (word + 1) * tokens] = 1 / tokens
+    names = tuple(f"word {n}" for n in range(number))
+    return Concepts(names, number, ENCODERS[size.family], embeddings, share, of_prompt="positive")

@@ -3,17 +3,22 @@
 import torch
 
 from ..concept_core.families import joint
+from ..concept_core.families.registry import family_of
+from ..concept_core.families.unet import UNet, transformers_of
 from ..concept_core.record.sampler import record_concepts
 
-WAYS = ("nodes", "authors", "probabilities")
+WAYS = ("nodes", "authors", "probabilities", "words")
 ROWS_AT_ONCE = 1024
 
 
 def model_of(way: str, model, concepts, prompt_tokens: int, kept: list, **choices):
-    """(a MODEL that records in that way, its Recording if it has one); what it keeps beside goes to `kept`."""
+    """(a MODEL that records in that way, its Recording if it has one); what it keeps beside goes to `kept`. concepts: for "words" those
+    of the prompt."""
     if way == "probabilities":
+        if isinstance(family_of(model), UNet):
+            return with_sums(model, kept), None
         return with_probabilities(model, prompt_tokens, kept), None
-    if way == "nodes":
+    if way in ("nodes", "words"):
         return record_concepts(model, concepts, **choices)
 
     def keep(scores, *vectors):
@@ -58,4 +63,23 @@ def with_probabilities(model, prompt_tokens: int, kept: list):
     model.model_options = {**model.model_options}
     options = model.model_options["transformer_options"] = {**model.model_options.get("transformer_options", {})}
     options[joint.OVERRIDE] = attention
+    return model
+
+
+def with_sums(model, kept: list):
+    """As DAAM on a U-Net: cross-attention is not fused, and of each layer the sum over all calls is kept, of every head and every token."""
+    model, places = model.clone(), {}
+
+    def attention(q, k, v, layer):
+        q, k, v = (joint.split_heads(x, layer["n_heads"]) for x in (q, k, v))
+        probabilities = (q @ k.transpose(2, 3) / q.shape[-1] ** 0.5).softmax(-1)
+        place = places.setdefault((layer["block"], layer["block_index"]), len(places))
+        if place < len(kept):
+            kept[place] += probabilities
+        else:
+            kept.append(probabilities.clone())
+        return (probabilities @ v).transpose(1, 2).flatten(2)
+
+    for block in transformers_of(model.model.diffusion_model):
+        model.set_model_patch_replace(attention, "attn2", *block)
     return model

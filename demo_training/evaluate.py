@@ -3,10 +3,12 @@
 Each held-out scene is encoded, noised and shown to the model once per noise level; the maps are the mean over the
 levels, upsampled to the picture, and each pixel goes to its strongest concept. With --painted the model paints the
 scenes' captions instead, and what is where follows from the colours in its pictures. Prints mean IoU, pixel accuracy
-and the share of concepts whose map peaks inside what it names, for each space and picture size.
+and the share of concepts whose map peaks inside what it names, for each space and picture size. With --words the same of the words
+of the caption that name them, as Prompt Words has them: shares of their sum, and raw.
 """
 
 import argparse
+from itertools import product
 
 import comfy_path  # noqa: F401
 
@@ -14,6 +16,7 @@ import comfy_path  # noqa: F401
 import comfy.sample
 import torch
 from concept_attention.concept_core.families.encode_concepts import encode_concepts
+from concept_attention.concept_core.families.encode_prompt_words import encode_prompt_words
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.maps.resize import upsample
 from concept_attention.concept_core.record.sampler import record_concepts
@@ -35,9 +38,12 @@ class Demo:
         self.model, self.clip, self.vae = DEMO_FAMILIES[family].load()
 
     @torch.no_grad()
-    def record(self, scene, names, sigmas=SIGMAS, seed=0, **competing):
-        """(recording, samples) of the scene's picture, noised to each level. competing: what encode_concepts takes for it."""
-        patched, recording = record_concepts(self.model, encode_concepts(self.clip, ",".join(names), **competing), spaces="all")
+    def record(self, scene, names, sigmas=SIGMAS, seed=0, words=False, **competing):
+        """(recording, samples) of the scene's picture, noised to each level. words: they are the caption's. competing: what
+        encode_concepts takes for it."""
+        text = ",".join(names)
+        concepts = encode_prompt_words(self.clip, scene.caption, text) if words else encode_concepts(self.clip, text, **competing)
+        patched, recording = record_concepts(self.model, concepts, spaces="all")
         latent = self.latent_format.process_in(self.vae.encode(torch.from_numpy(scene.picture)[None]))
         generator = torch.Generator().manual_seed(seed)
         noised = [torch.lerp(latent, torch.randn(latent.shape, generator=generator), sigma) for sigma in sigmas]
@@ -84,7 +90,7 @@ def main():
     demo = Demo(args.family)
     choices = [(space, "auto") for space in SPACES] + [("output", block) for block in args.blocks]
     print(f"{'size':8}{'space':18}{'blocks':8}{'mean IoU':>10}{'accuracy':>10}{'peaks inside':>14}")
-    for size, (height, width) in SIZES.items():
+    for size, (height, width) in ((size, SIZES[size]) for size in args.sizes):
         rows = {choice: [] for choice in choices}
         for seed in range(HELD_OUT, HELD_OUT + args.scenes):
             scene = draw_scene(seed, height, width)
@@ -97,6 +103,11 @@ def main():
                 recording, samples = demo.record(scene, names, args.sigmas)
             for space, blocks in choices:
                 rows[space, blocks].append(judge(at_picture_size(decode(recording, samples, space, blocks=blocks)), areas))
+            if args.words:
+                heard = demo.record(scene, names, args.sigmas, words=True)
+                for softmax, blocks in product((True, False), ("auto", "all")):
+                    maps = decode(*heard, blocks=blocks, softmax=softmax)
+                    rows.setdefault(("words" if softmax else "words, raw", blocks), []).append(judge(at_picture_size(maps), areas))
         for (space, blocks), figures in rows.items():
             iou, accuracy, peaks = torch.tensor(figures).mean(0).tolist()
             print(f"{size:8}{space:18}{blocks:8}{iou:10.3f}{accuracy:10.3f}{peaks:14.3f}", flush=True)
@@ -106,6 +117,8 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("family", choices=DEMO_FAMILIES)
     parser.add_argument("--scenes", type=int, default=60, help="of each size")
+    parser.add_argument("--words", action="store_true", help="judge words of the caption too, on drawn scenes")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--painted", action="store_true", help="judge the model's own pictures")
     parser.add_argument("--sigmas", type=float, nargs="+", default=SIGMAS)
     parser.add_argument("--blocks", nargs="*", default=[], help="more choices of blocks to judge, such as 3 4 5 3-5")

@@ -9,7 +9,10 @@ from PIL import Image
 from torch.nn.functional import interpolate
 from torchvision.transforms.functional import gaussian_blur
 
+from ..concept_core.concepts.concepts import Concepts
 from ..concept_core.families.encode_concepts import encode_concepts
+from ..concept_core.families.encode_prompt_words import encode_prompt_words
+from ..concept_core.families.registry import family_of
 from ..concept_core.maps.decode import decode
 from ..concept_core.maps.maps import Maps
 from ..concept_core.maps.presence import presence
@@ -58,16 +61,36 @@ class Judge:
     def record(self, sample: Sample, protocol: Protocol):
         """(recording, latent, picture [1, H, W, 3], words): words are what is shown, each with its label."""
         words = [(word, label) for label, word in sample.names.items()] + self.absent(sample, protocol)
-        concepts = "\n".join(word for word, _ in words)
-        encoded = encode_concepts(self.clip, concepts, "\n".join(protocol.background), tokens=protocol.tokens, encoder=protocol.encoder)
+        encoded, prompt = self.named([word for word, _ in words], prompt_of(sample, protocol.prompt), protocol)
         if encoded.names[: encoded.num_shown] != tuple(word for word, _ in words):
             raise ValueError(f"Picture {sample.id}: {', '.join(word for word, _ in words)} should be different words without commas.")
-        prompt = prompt_of(sample, protocol.prompt)
         positive = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(prompt))
         picture = as_tensor(resized(sample.picture, protocol.resize))
         latent = self.vae.encode(picture)
         choices = {name: getattr(protocol, name) for name in ("noise", "samples", "seed", "as_authors", "attends_to", "single_blocks")}
+        choices |= {"later_heads": protocol.method == "daam as published"}
         return encode_image(self.model, encoded, positive, latent, **choices, spaces="all"), latent, picture, words
+
+    def named(self, shown: list[str], prompt: str, protocol: Protocol) -> tuple[Concepts, str]:
+        """The concepts, and the prompt that the model is shown the picture with."""
+        background = protocol.background
+        if protocol.method == "concepts":
+            options = {"tokens": protocol.tokens, "encoder": protocol.encoder}
+            return encode_concepts(self.clip, "\n".join(shown), "\n".join(background), **options), prompt
+        names = [*shown, *background]
+        listed = ", ".join(f"a {name}" for name in names)
+        family, published = family_of(self.model).key, protocol.method == "daam as published"
+        if published and family not in ("sd2", "sdxl"):
+            raise ValueError('"daam as published" is for SD2 and SDXL, whose baselines the authors have published.')
+        looked_up = prompt if protocol.method == "prompt words" else f"{prompt},{listed}"
+        if published and family == "sd2":
+            looked_up = prompt + listed
+        else:
+            prompt = looked_up
+        encoded = encode_prompt_words(self.clip, looked_up, "\n".join(names))
+        if looked_up != prompt:
+            encoded = as_if_in(encode_prompt_words(self.clip, prompt, ""), encoded)
+        return replace(encoded, num_shown=len(shown)), prompt
 
     def absent(self, sample: Sample, protocol: Protocol) -> list[tuple[str, int]]:
         """Words of the data set that are not in this picture, drawn by its id and the protocol's seed."""
@@ -77,6 +100,14 @@ class Judge:
         drawn = random.Random(f"{protocol.seed} {sample.id}").sample(others, min(protocol.absent, len(others)))
         labels = {name: label for label, name in enumerate(self.data.classes)}
         return [(word, labels.get(word, 0)) for word in drawn]
+
+
+def as_if_in(prompt: Concepts, words: Concepts) -> Concepts:
+    """Words of one prompt looked for at the same places of another, as the authors' baseline for SD2 does."""
+    weights = words.token_weights[:, : len(prompt.embeddings)]
+    if not weights.any(1).all():
+        raise ValueError("There are more names than SD2's baseline has room for: its prompts have 77 tokens.")
+    return replace(words, embeddings=prompt.embeddings, token_weights=weights / weights.sum(1, keepdim=True))
 
 
 def prompt_of(sample: Sample, prompt: str) -> str:

@@ -12,6 +12,7 @@ CHOICES = {
     "classes": ("all", "single"),
     "upsample": ("nearest", "smooth", "edges"),
     "cut": ("argmax", "mean"),
+    "method": ("concepts", "prompt words", "daam", "daam as published"),
     "authors": ("", "complements", "void counts half", "void in the union"),
 }
 
@@ -25,6 +26,7 @@ class Protocol:
     names: tuple[str, ...] = ()  # words for the classes 1, 2, …, where the data have none
     prompt: str = ""  # "{}" is each class's word, in a list; "{caption}" the picture's caption, if it has one
     background: tuple[str, ...] = ()
+    method: str = "concepts"  # "prompt words": of the prompt, all that is named; "daam": which is listed behind it; see docs/evaluation.md
     absent: int = 0  # how many classes are named that are not in the picture
     tokens: str = "all tokens"
     encoder: str = "auto"

@@ -82,8 +82,8 @@ class PromptWords(io.ComfyNode):
             node_id="ConceptAttentionPromptWords",
             display_name="Prompt Words",
             category=CATEGORY,
-            description="Takes words of the prompt as concepts: where did the model put each of them? For SDXL and Stable Diffusion, as "
-            "DAAM does it.",
+            description="Takes words of the prompt as concepts: where does the model look for each of them? For SDXL and Stable Diffusion "
+            "as DAAM does it.",
             search_aliases=["daam", "attention map", "cross attention", "word heatmap", "prompt attention"],
             inputs=[
                 io.Clip.Input("clip", tooltip="The CLIP that encodes the prompt."),
@@ -91,20 +91,28 @@ class PromptWords(io.ComfyNode):
                     "text",
                     multiline=True,
                     default="",
-                    tooltip="The sampler's positive prompt, exactly as it is, weights and embeddings included. Connect one text to both.",
+                    tooltip="The sampler's prompt, exactly as it is, weights and embeddings included. Connect one text to both.",
                 ),
                 io.String.Input(
                     "words",
                     default="",
                     tooltip="The words to show, separated by commas. Several words are a phrase. Empty: every word that names something.",
                 ),
+                io.Combo.Input(
+                    "prompt",
+                    options=["positive", "negative"],
+                    default="positive",
+                    optional=True,  # graphs that were saved before it was here run as they are
+                    advanced=True,
+                    tooltip="Which of the sampler's prompts the text is. The model reads a negative prompt only where cfg is above 1.",
+                ),
             ],
             outputs=[Concepts.Output("concepts", tooltip="The words as concepts, for Apply Concept Attention.")],
         )
 
     @classmethod
-    def execute(cls, clip, text, words):
-        return io.NodeOutput(encode_prompt_words(clip, text, words))
+    def execute(cls, clip, text, words, prompt="positive"):
+        return io.NodeOutput(encode_prompt_words(clip, text, words, prompt))
 
 
 NODES = [EncodeConcepts, PromptWords]

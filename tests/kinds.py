@@ -47,6 +47,13 @@ class Kind:
         starts = (0, 0, 0) if ids else (3, 3, 3)
         self.concepts = Concepts(("a", "b", "c"), 3, self.encoder, embeddings, SHARE, POSITIONS, sequences, starts, ids)
 
+    def words(self, prompt=0, which="positive"):
+        """Three words of one of its prompts, as Prompt Words gives them."""
+        context = self.prompts[prompt][0][0][0]
+        weights = torch.zeros(3, len(context))
+        weights[0, 1], weights[1, [2, 4]], weights[2, -1] = 1, 0.5, 1
+        return Concepts(("a", "b", "c"), 3, self.encoder, context, weights, of_prompt=which)
+
     def _prompt(self, generator):
         context = torch.randn(1, self.length, self.width, generator=generator)
         options = {"attention_mask": torch.ones(1, self.length, dtype=torch.int)} if self.masked else {}
@@ -59,10 +66,10 @@ class Kind:
             size = [-(-side // self.pixel) * self.pixel for side in size]
         return torch.zeros(batch, self.channels, *([] if self.frames is None else [self.frames]), *size)
 
-    def record(self, model=None, start_percent=0.0, end_percent=1.0, **options):
+    def record(self, model=None, start_percent=0.0, end_percent=1.0, concepts=None, **options):
         """(patched model, recording)"""
         window = {"start_percent": start_percent, "end_percent": end_percent}
-        return record_concepts(model or self.model, self.concepts, **window, **options)
+        return record_concepts(model or self.model, concepts or self.concepts, **window, **options)
 
     def sample(
         self, model=None, seed=0, size=(8, 12), batch=1, sampler="euler", scheduler="simple", steps=4, cfg=1.0,
@@ -81,7 +88,7 @@ class Kind:
 
 
 OF_SHARED_WEIGHTS = dict(has_replacements=False)
-OF_UNETS = dict(channels=4, has_replacements=False, has_vectors=False)
+OF_UNETS = dict(channels=4, length=77, has_replacements=False, has_vectors=False)
 KINDS = {
     "flux": dict(load=tiny.flux, encoder="t5", pooled=32, has_references=True),
     "sd3": dict(load=lambda: tiny.sd3(second_attention=(0,)), encoder="clip", pooled=32),

@@ -199,9 +199,10 @@ def sd2(seed=0):
     return unet("SD20", seed, num_heads=-1, num_head_channels=16, use_linear_in_transformer=True, **FOUR_LEVELS)
 
 
-def sdxl(seed=0):
-    options = dict(num_heads=-1, num_head_channels=16, use_linear_in_transformer=True, num_classes="sequential", adm_in_channels=32 + 1536)
-    return unet("SDXL", seed, **options, **THREE_LEVELS)
+def sdxl(seed=0, context=64, pooled=32):
+    """Of sdxl_clip with its width for both."""
+    options = dict(num_heads=-1, num_head_channels=16, use_linear_in_transformer=True, num_classes="sequential")
+    return unet("SDXL", seed, **options, **THREE_LEVELS, context_dim=context, adm_in_channels=pooled + 1536)
 
 
 def unet(kind, seed=0, *, num_heads, num_head_channels, **shape):

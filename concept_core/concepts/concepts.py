@@ -18,7 +18,8 @@ class Concepts:
     sequences: for models that refine a text before their blocks, each concept's whole text [L, width], of which its tokens are
     those from `starts` on.
     refiner_ids: for Anima, whose adapter asks by T5's numbers of a text's tokens: those of each concept [tokens with the end].
-    of_prompt: the concepts are words of a prompt, whose tokens are T; those that belong to no word have weight 0.
+    of_prompt: "positive" or "negative" where the concepts are words of that prompt of the sampler's, whose tokens are T; those that
+    belong to no word have weight 0.
     """
 
     names: tuple[str, ...]
@@ -30,4 +31,4 @@ class Concepts:
     sequences: tuple[Tensor, ...] = ()
     starts: tuple[int, ...] = ()
     refiner_ids: tuple[Tensor, ...] = ()
-    of_prompt: bool = False
+    of_prompt: str = ""

@@ -21,6 +21,7 @@ class CogVideoX(Family):
     clip_type = "cogvideox"
     recipe = Recipe()
     is_video = True
+    hears_prompt_words = False
 
     @staticmethod
     def matches(model) -> bool:
@@ -64,10 +65,10 @@ class CogVideoXStream(SingleStream):
         self.calls += 1
         return self.calls - 1
 
-    def listen(self, index: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor):
+    def listen(self, index: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor, mask: Tensor | None):
         """q, k, v: [B, tokens, heads · d]"""
         q, k, v = (split_heads(x, self.network.num_attention_heads) for x in (q, k, v))
-        super().listen(index, q, k, v, out)
+        super().listen(index, q, k, v, out, mask)
 
     def begin(self, dtype):
         projection = self.network.patch_embed.text_proj

@@ -19,6 +19,7 @@ class CosmosPredict2(Family):
     clip_type = "cosmos"
     spaces = ("cross-attention",)
     recipe = Recipe()
+    hears_prompt_words = False
 
     @staticmethod
     def matches(model) -> bool:

@@ -110,19 +110,15 @@ class PromptWordSums:
     def add(self, q: Tensor, k: Tensor, concept_keys: Callable[[], Tensor], size: tuple[int, ...]):
         """As ConceptScores."""
         concepts, take = self.forward.on_device, self.forward.take
-        self.layers.append(probabilities(take(q), take(k), concepts.used_tokens, len(concepts.embeddings)).unflatten(3, size))
+        length = self.forward.copies * len(concepts.embeddings)
+        if k.shape[2] != length:
+            raise ValueError(
+                f"A layer reads {k.shape[2]} tokens where the prompt has {length}: another patch of this model adds some. Take it out, or "
+                "name concepts with Encode Concepts."
+            )
+        first = q.shape[1] // 2 if self.forward.recording.later_heads else 0
+        q, k = (take(x)[:, first:] for x in (q, k))
+        self.layers.append(probabilities(q, k, concepts.used_tokens, len(concepts.embeddings)).unflatten(3, size))
 
     def close(self):
         self.forward.sums.append(self.layers)
-
-
-def check_prompt(context: Tensor, prompt: Tensor):
-    """ValueError unless the model's context [B, tokens, width] is the prompt [L, width], or copies of it, which ComfyUI makes where the
-    negative prompt is longer."""
-    copies, rest = divmod(context.shape[1], len(prompt))
-    repeated = prompt.repeat(copies, 1).to(context)
-    if rest or not torch.allclose(context.float(), repeated.float().expand_as(context), rtol=0.02, atol=0.02):
-        raise ValueError(
-            "The sampler's positive prompt is not the text that Prompt Words was given: write the same text into both, and connect "
-            "the same CLIP. A prompt that was joined or changed behind its text encoder cannot be read word by word."
-        )

@@ -1,63 +1,62 @@
 """Words of a prompt as concepts: which of the prompt's tokens they are."""
 
-from collections.abc import Sequence
-
 import torch
 
 from ..concepts.concepts import Concepts
 from ..concepts.names import check_names, parse_concepts
 from ..concepts.prompt_words import content_words
+from ..concepts.spelling import unweighted
 from .encode_concepts import choose_encoder
-from .text_encoders import CLIPEncoder
+from .text_encoders import Reading
+
+BY_NAME = "embedding:"
 
 
-def encode_prompt_words(clip, text: str, words: str = "") -> Concepts:
+def encode_prompt_words(clip, text: str, words: str = "", prompt: str = "positive") -> Concepts:
     """Concepts that are words of the very prompt, encoded as ComfyUI encodes it.
 
     clip: a ComfyUI CLIP. text: the prompt, weights and embeddings included. words: those to show, separated by commas or lines; "" for
-    every one that names something. A word's tokens are those of every place where it stands. ValueError where a word is not in the
-    prompt, which names those that are, or the CLIP is not Stable Diffusion's.
+    every one that names something. prompt: which of the sampler's the text is, "positive" or "negative". A word's tokens are those of
+    every place where it stands, in all text encoders whose tokens the model is given. ValueError where a word is not in the prompt,
+    which names those that are, or the CLIP is of no supported family.
     """
     encoder = choose_encoder(clip, "auto")
-    if not isinstance(encoder, CLIPEncoder) or not encoder.reads_prompt_words:
-        raise ValueError("Prompt Words reads prompts of Stable Diffusion and SDXL. For this CLIP name concepts with Encode Concepts.")
-    part = encoder.parts[0]
-    tokens = clip.tokenize(text)
-    prompt = [token for chunk in tokens[part] for token, _ in chunk]
-    embeddings = clip.encode_from_tokens(tokens)[0].float().cpu()
+    embeddings, readings = encoder.read(clip, text)
+    spelled = [reading.spelled() for reading in readings]
 
-    def found(words: list[str]) -> dict[str, list[int]]:
-        """Each one's places. What the text encoder reads alike is one word, under the first name."""
+    def places_of(word: str) -> tuple[int, ...]:
+        if word.startswith(BY_NAME):
+            return tuple(place for reading in readings for place in of_embedding(clip, reading, word))
+        return tuple(reading.first + place for reading, text in zip(readings, spelled) for place in text.places_of(word))
+
+    def found(words: list[str]) -> dict[str, tuple[int, ...]]:
+        """Each one's places. What lies at the same ones is one word, under the first name."""
         first: dict[tuple[int, ...], str] = {}
         for word in words:
-            first.setdefault(tuple(places_of(own_tokens(clip, part, word), prompt)), word)
-        return {word: list(places) for places, word in first.items()}
+            first.setdefault(places_of(word), word)
+        return {word: places for places, word in first.items()}
 
     there = [word for word, places in found(content_words(text)).items() if places]
-    chosen = found(parse_concepts(words) or there)
+    chosen = found([name for name in map(unweighted, parse_concepts(words)) if name] or there)
     if not chosen:
-        raise ValueError("text: there is no word in it that names something. Write the sampler's positive prompt.")
+        raise ValueError(f"text: there is no word in it that names something. Write the sampler's {prompt} prompt.")
     missing = [word for word, places in chosen.items() if not places]
     if missing:
         raise ValueError(f'words: "{missing[0]}" is not in the prompt. Its words are: {", ".join(there) or "none that names something"}.')
     check_names(list(chosen))
-    weights = torch.zeros(len(chosen), len(prompt))
+    weights = torch.zeros(len(chosen), len(embeddings))
     for row, places in enumerate(chosen.values()):
-        weights[row, places] = 1 / len(places)
-    return Concepts(tuple(chosen), len(chosen), encoder.name, embeddings, weights, of_prompt=True)
+        weights[row, list(places)] = 1 / len(places)
+    return Concepts(tuple(chosen), len(chosen), encoder.name, embeddings, weights, of_prompt=prompt)
 
 
-def own_tokens(clip, part: str, word: str) -> list:
-    """Without start, end and padding; an embedding's are vectors. Parentheses are weights in a prompt, and so they are here."""
-    chunks = clip.tokenize(word, return_word_ids=True)[part]
-    return [token for chunk in chunks for token, _, word_id in chunk if word_id > 0]
-
-
-def places_of(own: Sequence, prompt: Sequence) -> list[int]:
-    """Of all tokens of every run that is alike."""
-    starts = range(len(prompt) - len(own) + 1) if own else ()
-    found = [start for start in starts if all(alike(*pair) for pair in zip(own, prompt[start:]))]
-    return sorted({start + offset for start in found for offset in range(len(own))})
+def of_embedding(clip, reading: Reading, name: str) -> list[int]:
+    """The tokens of every place where the embedding is called."""
+    chunks = clip.tokenize(name, return_word_ids=True)[reading.part]
+    own = [token for chunk in chunks for token, _, word in chunk if word]
+    starts = range(len(reading.tokens) - len(own) + 1) if own else ()
+    found = [start for start in starts if all(alike(*pair) for pair in zip(own, reading.tokens[start:]))]
+    return sorted({reading.first + start + offset for start in found for offset in range(len(own))})
 
 
 def alike(token, other) -> bool:

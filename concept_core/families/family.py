@@ -10,6 +10,7 @@ from torch import Tensor
 from ..recording.grid import Size, grid
 from ..recording.recipe import UNPUBLISHED, Recipe
 from ..recording.scores import SPACES
+from .prompt_words import copies_of
 
 
 class Family:
@@ -21,7 +22,8 @@ class Family:
     patch: latent pixels across one image token. is_video: whether a latent may have several frames. spaces: in which there are
     scores, the one that maps are made in first.
     normalises_concepts: whether a concept's output vector is scaled to length 1 before the dot product. recipe: how the family's
-    authors make maps of its scores. hears_prompt_words: whether the prompt's own words can be concepts.
+    authors make maps of its scores. hears_prompt_words: whether the prompt's own words can be concepts. sums_prompt_words: whether what is
+    kept of those is DAAM's sum over all steps.
     """
 
     name: str
@@ -33,8 +35,9 @@ class Family:
     normalises_concepts = False
     spaces: tuple[str, ...] = SPACES
     recipe: Recipe = UNPUBLISHED
-    hears_prompt_words = False
     is_video = False
+    hears_prompt_words = True
+    sums_prompt_words = False
 
     def __init__(self, model):
         self.network = model.get_model_object("diffusion_model")
@@ -76,6 +79,10 @@ class Family:
     def later_blocks(self) -> list[tuple[str, int]]:
         """Those after the last one with a concept output, as keys of ComfyUI's block replacements."""
         return []
+
+    def prompt_given(self, inputs: dict) -> Tensor:
+        """[B, tokens, width], as a text encoder made it; inputs: as new_stream has them."""
+        return inputs["context"]
 
     def as_authors_encode(self, options: dict) -> dict:
         """A conditioning's options, changed as the authors' code has them when it encodes pictures."""
@@ -132,6 +139,8 @@ class Family:
             inputs = {**call.arguments, **call.arguments.get("kwargs", {})}
 
             def new_stream(forward_pass):
+                if forward_pass.recording.concepts.of_prompt:
+                    forward_pass.copies = copies_of(forward_pass, self.prompt_given(inputs))
                 network = self.network_of(executor.class_obj)
                 # torch.compile's wrapper may lie around it
                 return self.new_stream(getattr(network, "_orig_mod", network), forward_pass, inputs)

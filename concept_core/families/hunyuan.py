@@ -102,6 +102,7 @@ class HunyuanVideo(Hunyuan):
     clip_type = "hunyuan_video"
     stream: type[DoubleStream] = HunyuanVideoStream
     is_video = True
+    hears_prompt_words = False
 
     @staticmethod
     def has(frames: bool, pooled_prompt: bool) -> bool:

@@ -6,11 +6,13 @@ attention override that is already there is called as before.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ..recording.scores import ATTENDS_TO, cross_scores, output_scores, value_scores
+from .prompt_words import mask_of, record_words
 
 OVERRIDE = "optimized_attention_override"
 
@@ -108,35 +110,38 @@ class BlockListener:
         self.stream, self.index, self.args, self.overridden = stream, index, args, overridden
         self.forward = stream.forward
         self.first, self.tokens = stream.image_span(args)
-        self.heard: tuple[Entered, Tensor] | None = None
+        self.after_block: Callable[[], None] | None = None  # set by the block's attention
 
     def attention(self, function, q, k, v, *args, **kwargs):
         """An attention override."""
         out = called(self.overridden, function, q, k, v, *args, **kwargs)
         by_head = kwargs.get("skip_reshape", False)
         is_joint = q.shape[2 if by_head else 1] == self.tokens  # others attend from image to image
-        if self.heard is None and is_joint and not self.forward.is_over:
+        if self.after_block is None and is_joint and not self.forward.is_over:
             heads = kwargs["heads"] if "heads" in kwargs else args[0]
             with self.forward.spare_the_picture():
-                self.listen(*(x if by_head else split_heads(x, heads) for x in (q, k, v)), out)
+                by_heads = (x if by_head else split_heads(x, heads) for x in (q, k, v))
+                self.after_block = self.listen(*by_heads, out, mask_of(*args, **kwargs))
         return out
 
-    def listen(self, q: Tensor, k: Tensor, v: Tensor, out: Tensor):
-        """After the block's own attention: a weight that is loaded as it is used is used for the picture first."""
+    def listen(self, q: Tensor, k: Tensor, v: Tensor, out: Tensor, mask: Tensor | None) -> Callable[[], None]:
+        """After the block's own attention: a weight that is loaded as it is used is used for the picture first. What is given back is
+        to be called after the block."""
+        self.stream.check_image_tokens(self.tokens - self.first)
+        if self.forward.recording.concepts.of_prompt:
+            record_words(self.forward, (0, self.first), self.first, q, k, mask)
+            return lambda: None
         if self.index == 0:
             self.stream.begin(q.dtype)
-        self.stream.check_image_tokens(self.tokens - self.first)
         entered = self.stream.enter(self.index, self.args)
-        concept_out = record_block(self.stream, entered, self.first, q, k, v, out, self.args)
-        self.heard = entered, concept_out
+        return partial(entered.leave, record_block(self.stream, entered, self.first, q, k, v, out, self.args))
 
     def leave(self):
-        if self.heard is None:
+        if self.after_block is None:
             self.forward.skip("a block of the model was left out or replaced, by a cache or by another patch: take that out of the model")
         elif not self.forward.is_over:
-            entered, concept_out = self.heard
             with self.forward.spare_the_picture():
-                entered.leave(concept_out)
+                self.after_block()
 
 
 def called(overridden: Callable | None, function: Callable, *args, **kwargs) -> Tensor:

@@ -14,6 +14,7 @@ class LTXVideo(Family):
     clip_type = "ltxv"
     spaces = ("cross-attention",)
     is_video = True
+    hears_prompt_words = False
 
     @staticmethod
     def matches(model) -> bool:

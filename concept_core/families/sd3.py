@@ -1,6 +1,7 @@
 """SD3 and SD3.5: ComfyUI's MMDiT."""
 
 from comfy.patcher_extension import WrappersMP
+from torch import Tensor
 
 from ..recording.recipe import LATE_STEPS
 from .family import Family, is_network
@@ -40,6 +41,9 @@ class SD3(Family):
     @property
     def later_blocks(self) -> list[tuple[str, int]]:
         return [("double_block", self.depth)]
+
+    def prompt_given(self, inputs: dict) -> Tensor:
+        return inputs["c_crossattn"]
 
     def new_stream(self, network, forward, inputs: dict) -> JointStream:
         return SD3Stream(network, forward, self.depth)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .joint import OVERRIDE, Entered, called, record_block
+from .prompt_words import mask_of, record_words
 
 
 class SingleStream:
@@ -30,19 +31,23 @@ class SingleStream:
         index = self.block_index(kwargs)
         if index is not None and index == len(self.forward.blocks) and not self.forward.is_over:
             with self.forward.spare_the_picture():
-                self.listen(index, q, k, v, out)
+                self.listen(index, q, k, v, out, mask_of(*args, **kwargs))
         return out
 
     def block_index(self, kwargs: dict) -> int | None:
         """Of an attention's keywords; a refiner's has none."""
         return kwargs.get("transformer_options", {}).get("block_index")
 
-    def listen(self, index: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor):
+    def listen(self, index: int, q: Tensor, k: Tensor, v: Tensor, out: Tensor, mask: Tensor | None):
         """q, k, v: [B, heads, tokens, d]"""
+        first = self.first_image_token(q.shape[2])
+        if self.forward.recording.concepts.of_prompt:
+            record_words(self.forward, self.prompt_span(first), first, q, k, mask)
+            return
         if index == 0:
             self.begin(q.dtype)
         entered = self.enter(index)
-        entered.leave(record_block(self, entered, self.first_image_token(q.shape[2]), q, k, v, out, {}))
+        entered.leave(record_block(self, entered, first, q, k, v, out, {}))
 
     def begin(self, dtype):
         """Bring the concepts to where the blocks begin."""
@@ -54,6 +59,10 @@ class SingleStream:
     def first_image_token(self, tokens: int) -> int:
         """In a block's sequence of so many; ValueError where it holds tokens that the model does not put there."""
         raise NotImplementedError
+
+    def prompt_span(self, first: int) -> tuple[int, int]:
+        """Where in a block's sequence the prompt begins, and where it and its padding end. first: where the picture does."""
+        return 0, first
 
     def image_queries(self, q: Tensor, args: dict) -> Tensor:
         """[B, heads, N, d], as they are before rotary positions; q: the picture's, as attention gets them."""

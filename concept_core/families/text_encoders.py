@@ -9,6 +9,8 @@ from itertools import takewhile
 import torch
 from torch import Tensor
 
+from ..concepts.spelling import Spelled, bytes_of
+
 MOST_TOKENS = 128  # a concept is a few words: more is a prompt in the wrong place
 PROBES = ("dog", "7")  # texts of which nothing is alike but what a template puts around them
 IM_END = 151645  # of Qwen's tokenizers
@@ -24,6 +26,29 @@ class Encoded:
     sequence: Tensor | None = None
     start: int = 0
     refiner_ids: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A prompt's tokens in one vocabulary: numbers, vectors where an embedding is called by its name, None for what is no part of the text.
+
+    part: ComfyUI's letters for the text encoder. first: which token of the prompt's embedding the first one is. vocabulary: by number.
+    """
+
+    part: str
+    tokens: tuple[int | Tensor | None, ...]
+    first: int
+    vocabulary: dict[int, str]
+
+    def spelled(self) -> Spelled:
+        by_bytes = not any(piece.startswith("\u2581") for piece in self.vocabulary.values())  # SentencePiece's space
+        return Spelled(self._piece(token, by_bytes) for token in self.tokens)
+
+    def _piece(self, token, by_bytes: bool) -> bytes | None:
+        """Nothing of starts, ends and padding: a long prompt is read in parts, and words may lie on both sides of a cut."""
+        if isinstance(token, int) and token in self.vocabulary:
+            return bytes_of(self.vocabulary[token], by_bytes)
+        return b"" if token is None else None
 
 
 class TextEncoder:
@@ -43,6 +68,10 @@ class TextEncoder:
     def encode(self, clip, text: str) -> Encoded:
         raise NotImplementedError
 
+    def read(self, clip, prompt: str) -> tuple[Tensor, list[Reading]]:
+        """A prompt as ComfyUI encodes it, weights and embeddings included: [L, width], and which token of it is which."""
+        raise ValueError(f"Prompt Words does not read prompts of {self.name}. Name concepts with Encode Concepts.")
+
 
 class T5Encoder(TextEncoder):
     """part: ComfyUI's name for it."""
@@ -54,8 +83,7 @@ class T5Encoder(TextEncoder):
 
     def tokens(self, clip, text: str) -> list[int]:
         _check_loaded(clip, [self.part], "T5-XXL", "clip")
-        names = self.part, f"clip_{self.part}"
-        tokenizer = next(getattr(clip.tokenizer, name) for name in names if hasattr(clip.tokenizer, name)).tokenizer
+        tokenizer = _tokenizer(clip, self.part).tokenizer
         tokens = tokenizer(text)["input_ids"][:-1]
         _check_known(text, tokens, tokenizer)
         return tokens
@@ -68,24 +96,24 @@ class T5Encoder(TextEncoder):
         start = embeddings.shape[1] - length  # SD3 puts T5's tokens behind CLIP's
         return Encoded(embeddings[0, start : start + len(tokens)].float().cpu())
 
+    def read(self, clip, prompt: str) -> tuple[Tensor, list[Reading]]:
+        return _read(clip, prompt, ["t5xxl"])
+
 
 class CLIPEncoder(TextEncoder):
     """CLIP's embeddings, side by side where there are two: their tokens are the same.
 
-    parts: ComfyUI's letters for them. other: the encoder that could be taken where they are not loaded. reads_prompt_words: whether a
-    prompt is these tokens alone.
+    parts: ComfyUI's letters for them. other: the encoder that could be taken where they are not loaded, whose tokens stand behind these.
     """
 
     is_causal = True
 
     def __init__(self, name: str, parts: str, other: str = "auto"):
         self.name, self.parts, self.other = name, parts, other
-        self.reads_prompt_words = other == "auto"
 
     def tokens(self, clip, text: str) -> list[int]:
-        names = [f"clip_{part}" for part in self.parts]
-        _check_loaded(clip, names, " and ".join(f"CLIP-{part.upper()}" for part in self.parts), self.other)
-        tokens = getattr(clip.tokenizer, names[0]).tokenizer(text)["input_ids"][1:-1]
+        _check_loaded(clip, self.names, " and ".join(f"CLIP-{part.upper()}" for part in self.parts), self.other)
+        tokens = getattr(clip.tokenizer, self.names[0]).tokenizer(text)["input_ids"][1:-1]
         _check_length(text, tokens, len(clip.tokenize("")[self.parts[0]][0]) - 2)
         return tokens
 
@@ -96,6 +124,16 @@ class CLIPEncoder(TextEncoder):
             padded[part] = [[start, *((token, 1.0) for token in tokens), *end_and_padding][: len(empty[part][0])]]
         embeddings = clip.encode_from_tokens({**empty, **padded})
         return Encoded(embeddings[0, 1 : 1 + len(tokens)].float().cpu())
+
+    def read(self, clip, prompt: str) -> tuple[Tensor, list[Reading]]:
+        if self.other == "auto":
+            return _read(clip, prompt, self.parts[:1])
+        loaded = [part for part, names in ((self.parts[0], self.names), ("t5xxl", ["t5xxl"])) if _any_loaded(clip, names)]
+        return _read(clip, prompt, loaded)
+
+    @property
+    def names(self) -> list[str]:
+        return [f"clip_{part}" for part in self.parts]
 
 
 class LanguageModel(TextEncoder):
@@ -122,23 +160,36 @@ class LanguageModel(TextEncoder):
     def encode(self, clip, text: str) -> Encoded:
         ids, (start, stop) = self._ids(clip, text), self._span(clip, text)
         embeddings = clip.encode_from_tokens(clip.tokenize(text, **self.options))[0].float().cpu()
-        end = len(ids) - _last(ids, IM_END) if self.cuts_end else 0
-        cut = len(ids) - end - len(embeddings)  # of the template's beginning
+        cut = self._cut(ids, embeddings)
         first, last = start - cut, stop - cut
         used = len(self._without_padding(clip, ids)) - cut
         position = first + max(0, self.padded_to - len(embeddings))
         # A copy, or all of the padding is kept with it.
         return Encoded(embeddings[first:last].clone(), position, embeddings[: max(used, last)].clone(), first)
 
-    def _span(self, clip, text) -> tuple[int, int]:
-        """Where the concept begins and ends among the tokens: what the template puts before and behind it is the same for all texts."""
-        one, other = (self._without_padding(clip, self._ids(clip, probe)) for probe in PROBES)
+    def read(self, clip, prompt: str) -> tuple[Tensor, list[Reading]]:
+        ids, (start, stop) = self._ids(clip, prompt, {}), self._span(clip, prompt, {})
+        embeddings = clip.encode_from_tokens(clip.tokenize(prompt))[0].float().cpu()
+        cut, padding = self._cut(ids, embeddings), max(0, self.padded_to - len(embeddings))
+        embeddings = torch.nn.functional.pad(embeddings, (0, 0, padding, 0))
+        vocabulary = getattr(clip.tokenizer, clip.tokenizer.clip).inv_vocab
+        return embeddings, [Reading(clip.tokenizer.clip_name, tuple(ids[start:stop]), start - cut + padding, vocabulary)]
+
+    def _cut(self, ids, embeddings) -> int:
+        """How many tokens of the template's beginning ComfyUI takes away."""
+        end = len(ids) - _last(ids, IM_END) if self.cuts_end else 0
+        return len(ids) - end - len(embeddings)
+
+    def _span(self, clip, text, options=None) -> tuple[int, int]:
+        """Where the text begins and ends among the tokens: what the template puts before and behind it is the same for all texts."""
+        one, other = (self._without_padding(clip, self._ids(clip, probe, options)) for probe in PROBES)
         start, behind = _common(one, other), _common(one[::-1], other[::-1])
-        ids = self._without_padding(clip, self._ids(clip, text))
+        ids = self._without_padding(clip, self._ids(clip, text, options))
         return start, len(ids) - behind
 
-    def _ids(self, clip, text) -> list[int]:
-        return [pair[0] for pair in clip.tokenize(text, **self.options)[self.part or clip.tokenizer.clip_name][0]]
+    def _ids(self, clip, text, options=None) -> list[int]:
+        options = self.options if options is None else options
+        return [pair[0] for pair in clip.tokenize(text, **options)[self.part or clip.tokenizer.clip_name][0]]
 
     def _without_padding(self, clip, ids):
         """Padding lies at the end, or within the template before its end."""
@@ -146,6 +197,27 @@ class LanguageModel(TextEncoder):
         end = ids[_last(ids, IM_END) :] if self.cuts_end else []
         ids = ids[: len(ids) - len(end)]
         return ids[: len(ids) - sum(1 for _ in takewhile(lambda token: token == pad, ids[::-1]))]
+
+
+def _read(clip, prompt: str, parts) -> tuple[Tensor, list[Reading]]:
+    """Of encoders whose tokens stand one behind the other."""
+    chunks = clip.tokenize(prompt, return_word_ids=True)
+    embeddings = clip.encode_from_tokens(clip.tokenize(prompt))[0].float().cpu()
+    read = {part: [token if word else None for chunk in chunks[part] for token, _, word in chunk] for part in parts}
+    readings, first = [], len(embeddings) - sum(map(len, read.values()))
+    for part, tokens in read.items():
+        readings.append(Reading(part, tuple(tokens), first, _tokenizer(clip, part).inv_vocab))
+        first += len(tokens)
+    return embeddings, readings
+
+
+def _tokenizer(clip, part):
+    """ComfyUI's, of one text encoder."""
+    return next(getattr(clip.tokenizer, name) for name in (part, f"clip_{part}") if hasattr(clip.tokenizer, name))
+
+
+def _any_loaded(clip, parts) -> bool:
+    return any(getattr(clip.cond_stage_model, part, None) is not None for part in parts)
 
 
 def _common(one, other) -> int:
@@ -211,7 +283,7 @@ def encoders_of(clip) -> tuple[TextEncoder, ...]:
 
 
 def _check_loaded(clip, parts, name, other):
-    if all(getattr(clip.cond_stage_model, part, None) is None for part in parts):
+    if not _any_loaded(clip, parts):
         raise ValueError(f"This CLIP was loaded without {name}: load it with {name}, or set encoder to {other}.")
 
 

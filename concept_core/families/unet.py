@@ -9,7 +9,7 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import Downsample
 from torch import Tensor
 
 from ..recording.recipe import Recipe
-from .cross_attention import ConceptScores, PromptWordSums, check_prompt
+from .cross_attention import ConceptScores, PromptWordSums
 from .family import Family, is_network
 from .joint import OVERRIDE, called, other_tokens, split_heads
 
@@ -21,7 +21,7 @@ class UNet(Family):
 
     spaces = ("cross-attention",)
     recipe = Recipe()  # all steps, as DAAM
-    hears_prompt_words = True
+    sums_prompt_words = True
     config: type  # ComfyUI's, of the family's models
 
     @classmethod
@@ -50,8 +50,6 @@ class UNet(Family):
     def new_stream(self, network, forward, inputs: dict) -> "UNetListener":
         if not forward.recording.concepts.of_prompt:
             return UNetListener(network, forward, partial(ConceptScores, forward, self.token_grid(inputs["x"])[1:]))
-        if forward.receiver.heard == 0:
-            check_prompt(forward.take(inputs["context"]), forward.on_device.embeddings)
         return UNetListener(network, forward, partial(PromptWordSums, forward))
 
 

@@ -16,6 +16,7 @@ class Wan(Family):
     clip_type = "wan"
     spaces = ("cross-attention",)
     is_video = True
+    hears_prompt_words = False
 
     @staticmethod
     def matches(model) -> bool:

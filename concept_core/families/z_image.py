@@ -109,12 +109,21 @@ class NextDiTStream(SingleStream):
             raise other_tokens(tokens, before + picture)
         return before
 
+    def prompt_span(self, first: int) -> tuple[int, int]:
+        """Behind the texts of references, and before those that belong to none."""
+        start = sum(map(self.padded, self.reference_texts()[: len(self.references()[0])]))
+        return start, start + self.padded(self.inputs["context"].shape[1])
+
+    def reference_texts(self) -> list[int]:
+        """How many tokens each has."""
+        references, texts, _ = self.references()
+        return [text.shape[1] for text in texts] + [1] * (len(references) - len(texts)) if references else []
+
     def tokens_before_the_picture(self) -> int:
         """Of texts, of what SigLIP sees in references and the picture, and of references. Where one is missing padding stands for it."""
-        references, texts, seen = self.references()
-        pieces = [self.inputs["context"].shape[1]]
+        references, _, seen = self.references()
+        pieces = [self.inputs["context"].shape[1], *self.reference_texts()]
         if references:
-            pieces += [text.shape[1] for text in texts] + [1] * (len(references) - len(texts))
             pieces += [reference.shape[-2] * reference.shape[-1] // self.network.patch_size**2 for reference in references]
         if references and self.network.siglip_embedder is not None:
             seen = seen[: len(references)]

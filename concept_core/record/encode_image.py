@@ -29,23 +29,26 @@ def encode_image(
     keep_vectors: str = "",
     single_blocks: bool = False,
     attends_to: tuple[str, ...] = ATTENDS_TO,
+    later_heads: bool = False,
     progress: Callable[[], None] = lambda: None,
 ) -> Recording:
     """A Recording with one step per draw of noise, to be decoded with the same latent.
 
     latent: [B, channels, h, w], as a VAE encodes pictures. noise: 0..1, where in the model's own schedule, shift included, the
     picture is shown to it: 0 is clean, 1 is noise alone. samples: how many draws of noise; draw i has seed + i, modulo
-    2^64. as_authors: change the conditioning as the authors' code does. keep_vectors, single_blocks, attends_to: as record_concepts has
-    them. progress is called after each draw. ValueError for a prompt without a conditioning, a latent that is not the model's or holds
-    NaN, a noise level out of range, and as record_concepts.
+    2^64. as_authors: change the conditioning as the authors' code does. keep_vectors, single_blocks, attends_to, later_heads: as
+    record_concepts has them. progress is called after each draw. ValueError for a prompt without a conditioning, a latent that is not
+    the model's or holds NaN, a noise level out of range, and as record_concepts.
     """
     if not 0 <= noise <= 1:
         raise ValueError(f"noise must lie in 0..1, it is {noise:g}.")
+    if concepts.of_prompt == "negative":
+        raise ValueError("Encode Image for Concepts shows the positive prompt alone: set prompt of Prompt Words to positive.")
     if not positive:
         raise ValueError("positive: it holds no conditioning at all. Connect an encoded prompt, which may be empty text.")
     recorded, recording = record_concepts(
         model, concepts, spaces=spaces, keep_vectors=keep_vectors, single_blocks=single_blocks, attends_to=attends_to,
-        stop_early=True, given_out=latent,
+        later_heads=later_heads, stop_early=True, given_out=latent,
     )  # fmt: skip
     check_latent(model, latent)
     latent = fix_empty_latent_channels(recorded, latent)

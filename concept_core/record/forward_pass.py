@@ -66,7 +66,8 @@ class Step:
 
 @dataclass(frozen=True)
 class OnDevice:
-    """Concepts where the model computes: embeddings [T, width], token_weights [C, T] or None where each has one token, positions [T].
+    """Concepts where the model computes: embeddings [T, width], token_weights [C, T] or None where each has one token and is no word of
+    a prompt, positions [T].
 
     sequences: each concept's whole text [L, width], of which its tokens lie in its span (start, stop), where a model refines texts.
     used_tokens: [T'], the numbers of those tokens that belong to a concept, where others do not.
@@ -84,7 +85,8 @@ class OnDevice:
     def of(cls, concepts: Concepts) -> "OnDevice":
         """On the host."""
         counts = (concepts.token_weights > 0).sum(1).tolist()
-        weights = None if torch.equal(concepts.token_weights, torch.eye(len(concepts.names))) else concepts.token_weights
+        one_each = not concepts.of_prompt and torch.equal(concepts.token_weights, torch.eye(len(concepts.names)))
+        weights = None if one_each else concepts.token_weights
         spans = tuple((start, start + count) for start, count in zip(concepts.starts, counts))
         used_tokens = concepts.token_weights.any(0).nonzero()[:, 0]
         return cls(concepts.embeddings, weights, concepts.positions, concepts.sequences, spans, used_tokens, concepts.refiner_ids)
@@ -105,16 +107,16 @@ class ForwardPass:
     """One call of the model: scores and, where wanted, vectors of its positive rows, block by block.
 
     chunks: (number, uuid) of the positive chunks in the model batch, which is chunk by chunk, picture by picture within.
-    image_tokens: how many tokens the picture, or its part, has. is_over: set where a block gave no attention or memory ran out, after
-    which nothing of the pass is kept. attend: the concepts' attention. observe: is given each block's scores, concept_out and
-    image_out, if anyone wants them.
+    image_tokens: how many tokens the picture, or its part, has. copies: how often the prompt stands in what the model
+    reads. is_over: set where a block gave no attention or memory ran out, after which nothing of the pass is kept. attend: the concepts'
+    attention. observe: is given each block's scores, concept_out and image_out, if anyone wants them.
     """
 
     def __init__(self, recording: Recording, step: Step, chunks, image_tokens: int, concepts: OnDevice, attend, observe=None):
         self.recording, self.receiver, self.step, self.chunks = recording, step.receiver, step, chunks
         self.attend, self.observe = attend, observe
         self.rows = rows_of([chunk for chunk, _ in chunks], self.receiver.run.batch, concepts.embeddings.device)
-        self.image_tokens, self.on_device = image_tokens, concepts
+        self.image_tokens, self.on_device, self.copies = image_tokens, concepts, 1
         self.is_over = False
         self.blocks: list[dict[str, Tensor]] = []
         self.kept: list[tuple[Tensor, Tensor]] = []

@@ -41,6 +41,7 @@ def record_concepts(
     single_blocks: bool = False,
     stop_early: bool = False,
     attends_to: tuple[str, ...] = ATTENDS_TO,
+    later_heads: bool = False,
     preview: Draw | None = None,
     given_out: Tensor | None = None,
     attend: Attend = attend,
@@ -50,11 +51,12 @@ def record_concepts(
 
     spaces: "auto", "all", or names joined by " + ". keep_vectors: blocks, as parse_blocks reads them, whose output vectors are kept too;
     "" for none. single_blocks: the family's are recorded too. stop_early: leave out the blocks after the last one that is heard; the
-    model's output is of no use then. attends_to: for the paper's ablation, what the concepts attend to. attend: the concepts' attention,
-    where another is to be tried. preview: draws what is shown while sampling. given_out: a latent that a sampling is to be found by,
-    beside those that the sampler gives out. observe: is called with each block's space → scores, concept_out and image_out. ValueError
-    for a model family that is not supported, concepts from a text encoder that does not fit it, or a space or single blocks that it does
-    not have.
+    model's output is of no use then. attends_to: for the paper's ablation, what the concepts attend to. later_heads:
+    of prompt words in a U-Net the second half of each layer's heads alone, as in the authors' baseline. attend: the concepts'
+    attention, where another is to be tried. preview: draws what is shown while sampling. given_out: a latent that a sampling is to be
+    found by, beside those that the sampler gives out. observe: is called with each block's space → scores, concept_out and image_out.
+    ValueError for a model family that is not supported, concepts from a text encoder that does not fit it, or a space or single blocks
+    that it does not have.
     """
     check_window(start_percent, end_percent)
     family = family_of(model)
@@ -64,7 +66,8 @@ def record_concepts(
         raise ValueError(f"keep_vectors: {what} no output vectors. Leave it empty.")
     if concepts.of_prompt and not family.hears_prompt_words:
         raise ValueError(f"Prompt Words cannot be used with {family.name}: name concepts with Encode Concepts, which shows them sharper.")
-    if concepts.of_prompt and preview:
+    summed = bool(concepts.of_prompt) and family.sums_prompt_words
+    if summed and preview:
         raise ValueError("preview: maps of prompt words are there when the sampling has ended. Turn it off.")
     if single_blocks and not family.single_blocks:
         raise ValueError(f"single_blocks: {family.name} has no single blocks that can be recorded. Switch it off.")
@@ -73,7 +76,7 @@ def record_concepts(
     recording = Recording(
         concepts=concepts,
         spaces=(PROMPT_WORDS,) if concepts.of_prompt else chosen_spaces(spaces, family),
-        summed=concepts.of_prompt,
+        summed=summed,
         depth=depth,
         default_blocks=family.default_blocks,
         pixels_per_token=family.pixels_per_token,
@@ -81,6 +84,7 @@ def record_concepts(
         normalises_concepts=family.normalises_concepts,
         recipe=family.recipe,
         attends_to=attends_to,
+        later_heads=later_heads,
         kept_blocks=tuple(parse_blocks(keep_vectors, depth, family.default_blocks, "keep_vectors", single)) if keep_vectors.strip() else (),
         single_blocks=single,
     )
@@ -122,17 +126,19 @@ class Sampling:
     receiver: Receiver
     guider: CFGGuider
 
-    def positive_index(self, conds) -> int | None:
-        """Where in the guider's list of conditionings its positive one is: not every guider puts it first."""
+    def index_of(self, which: str, conds) -> int | None:
+        """Where in the guider's list of conditionings its positive one is, or its negative: not every guider puts it first."""
         if "positive" not in self.guider.conds:
             raise ValueError(
                 f"Concept Attention does not know which conditioning of {type(self.guider).__name__} is the positive one. "
                 "Use another guider, or bypass the Apply node."
             )
-        positive = uuids(self.guider.conds["positive"])
-        return next((i for i, conditionings in enumerate(conds) if conditionings and uuids(conditionings) == positive), None)
+        wanted = uuids(self.guider.conds.get(which, []))
+        return next((i for i, conditionings in enumerate(conds) if conditionings and uuids(conditionings) == wanted), None)
 
-    def why_not_positive(self) -> str:
+    def why_not(self, which: str) -> str:
+        if which == "negative":
+            return "the sampler never asked the model about its negative prompt, which it does where cfg is above 1: raise it"
         if not self.guider.conds["positive"]:
             return "the sampler's positive prompt holds no conditioning at all: connect an encoded prompt, which may be empty text"
         return "the guider never predicted from all of its positive conditioning: use another guider"
@@ -233,24 +239,25 @@ class Recorder:
         run, sigma = sampling.receiver.run, timestep[0]
         if self.window != (0, 1) and not run.is_within(float(sigma), *self.window):
             return None
-        index = sampling.positive_index(conds)
+        which = self.recording.concepts.of_prompt or "positive"
+        index = sampling.index_of(which, conds)
         if index is None:
-            run.skip(sampling.why_not_positive())
+            run.skip(sampling.why_not(which))
             return None
         if len(x_in) != run.batch or size_of(x_in) != run.size:
             raise not_the_whole_picture(x_in)
         self.heard = True
         areas = areas_of(conds[index], x_in, timestep)
         if not areas:
-            run.skip("none of the positive conditionings was active in a step: widen their timestep ranges")
+            run.skip(f"none of the {which} conditionings was active in a step: widen their timestep ranges")
         weights_change = any("hooks" in conditioning for conditionings in conds for conditioning in conditionings or [])
         step = Step(sampling.receiver, sigma, index, areas, weights_change)
         for_one = [(bool(self.recording.kept_blocks), "keep_vectors", "leave keep_vectors of the Apply node empty")]
-        for_one += [(self.recording.summed, "Prompt Words", "name concepts with Encode Concepts")]
+        for_one += [(bool(self.recording.concepts.of_prompt), "Prompt Words", "name concepts with Encode Concepts")]
         for needs_one, what, mend in for_one:
             if needs_one and step.areas and not step.is_whole():
                 raise ValueError(
-                    f"{what} is for one positive prompt over the whole picture, and here are several, or one for a part of it. "
+                    f"{what} is for one {which} prompt over the whole picture, and here are several, or one for a part of it. "
                     f"Give the sampler one prompt, or {mend}."
                 )
         return step

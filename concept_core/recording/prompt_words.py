@@ -1,10 +1,12 @@
 """Attention to the prompt's own words, as DAAM (Tang et al. 2022) makes maps of it."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-QUERIES_AT_ONCE = 4096
+NUMBERS_AT_ONCE = 1 << 24  # of all heads, queries and tokens
 
 
 def probabilities(q: Tensor, k: Tensor, tokens: Tensor, length: int) -> Tensor:
@@ -12,11 +14,37 @@ def probabilities(q: Tensor, k: Tensor, tokens: Tensor, length: int) -> Tensor:
 
     q: [B, heads, N, d]. k: [B, heads, copies · length, d]; a token's probability is the sum over its copies.
     """
-    parts = []
-    for part in q.split(QUERIES_AT_ONCE, 2):
-        of_all = (part.float() @ k.float().transpose(2, 3) / q.shape[-1] ** 0.5).softmax(-1)
-        parts.append(of_all.unflatten(3, (-1, length)).sum(3)[..., tokens])
+    parts = [of_all.unflatten(3, (-1, length)).sum(3)[..., tokens] for of_all in attended(q, k)]
     return torch.cat(parts, 2).transpose(2, 3)
+
+
+def word_scores(q: Tensor, k: Tensor, token_weights: Tensor, mask: Tensor | None = None, copies: int = 1) -> Tensor:
+    """[B, C, N]: with which probability the picture attends to each word, of all that is said to it; the mean over heads and tokens.
+
+    q: [B, heads, N, d]. k: [B, heads or fewer, copies · L + others, d], the prompt, or copies of it, and what a model adds to its end.
+    token_weights: [C, L]. mask: as attended has it.
+    """
+    k = k.repeat_interleave(q.shape[1] // k.shape[1], 1)
+    length = token_weights.shape[1]
+    parts = []
+    for of_all in attended(q, k, mask):
+        of_prompt = of_all.mean(1)[..., : copies * length].unflatten(2, (copies, length)).sum(2)
+        parts.append(of_prompt @ token_weights.T)
+    return torch.cat(parts, 1).transpose(1, 2)
+
+
+def attended(q: Tensor, k: Tensor, mask: Tensor | None = None) -> Iterator[Tensor]:
+    """[B, heads, n, T], softmaxed over T in float32, of some queries after the others: never more than about NUMBERS_AT_ONCE.
+
+    mask: [B or 1, heads or 1, N or 1, T], added to the scores.
+    """
+    k = k.float().transpose(2, 3) / q.shape[-1] ** 0.5
+    at_once = max(1, NUMBERS_AT_ONCE // (k.shape[0] * k.shape[1] * k.shape[3]))
+    for first in range(0, q.shape[2], at_once):
+        scores = q[:, :, first : first + at_once].float() @ k
+        if mask is not None:
+            scores += mask if mask.shape[2] == 1 else mask[:, :, first : first + at_once]
+        yield scores.softmax(-1)
 
 
 def added_up(sums: list[list[Tensor]] | None, others: list[list[Tensor]]) -> list[list[Tensor]]:

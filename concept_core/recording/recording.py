@@ -126,7 +126,8 @@ class Recording:
     depth: how many blocks are recorded, of which the last single_blocks are single ones.
     attends_to: what the concepts attended to. kept_blocks: those whose output vectors are kept too.
     recipe: how the family's authors make maps. normalises_concepts: whether a concept's vectors are scaled to length 1 before the dot
-    product. summed: a run's only step is the sum of all. frames_per_latent: as Family has it.
+    product. summed: a run's only step is the sum of all. later_heads: of the second half of heads alone. frames_per_latent: as Family
+    has it.
     """
 
     concepts: Concepts
@@ -140,6 +141,7 @@ class Recording:
     attends_to: tuple[str, ...] = ATTENDS_TO
     kept_blocks: tuple[int, ...] = ()
     summed: bool = False
+    later_heads: bool = False
     single_blocks: int = 0
     frames_per_latent: int = 0
 

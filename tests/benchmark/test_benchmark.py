@@ -7,6 +7,7 @@ from concept_attention.benchmark import after, models, operations
 from concept_attention.benchmark.command import main
 from concept_attention.benchmark.measure import Cost, Sampling
 from concept_attention.benchmark.ways import model_of
+from concept_attention.concept_core.recording.prompt_words import word_maps
 
 
 @pytest.fixture(scope="module", params=["flux-small", "sd3-small"])
@@ -54,7 +55,22 @@ def test_the_ratio_is_the_median():
 def test_the_command(capsys):
     assert main(["flux-small", "--pairs", "1", "--steps", "1", "--sweep", "concepts", "ways"]) == 0
     rows = [line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
-    assert rows[1:] == ["4 concepts", "concepts 1", "concepts 16", "way authors", "way probabilities"]
+    assert rows[1:] == ["4 concepts", "concepts 1", "concepts 16", "way authors", "way probabilities", "way words"]
+
+
+def test_a_unet_has_daam_s_sums_and_their_words(capsys):
+    """What the authors' way keeps of all heads and tokens gives these nodes' maps of words."""
+    size = models.SIZES["sdxl-small"]
+    model, sampling, kept = models.build(size), Sampling(size, size.side, 1, 2, 1.0), []
+    plain = sampled(sampling, model)
+    words = models.words(size, 2, 2, sampling.prompts[0])
+    patched, recording = model_of("words", model, words, size.prompt, [])
+    assert torch.equal(sampled(sampling, patched), plain)
+    (step,) = recording.runs[0].steps.values()
+    torch.testing.assert_close(sampled(sampling, model_of("probabilities", model, words, size.prompt, kept)[0]), plain, atol=1e-4, rtol=0)
+    sums = [[layer.transpose(2, 3).unflatten(3, (side, side)) for layer, side in [(layer, round(layer.shape[2] ** 0.5))]] for layer in kept]
+    expected = word_maps(sums, words.token_weights, recording.runs[0].grid).mean(0)
+    torch.testing.assert_close(step["prompt words"].mean(0), expected, atol=1e-5, rtol=1e-3)
 
 
 def test_what_comes_before_and_after(monkeypatch, capsys):

@@ -6,11 +6,15 @@ import pytest
 import tiny
 import torch
 from comfy_extras.nodes_model_downscale import PatchModelAddDownscale
+from concept_attention.concept_core.concepts.concepts import Concepts
 from concept_attention.concept_core.families.encode_prompt_words import encode_prompt_words
+from concept_attention.concept_core.families.unet import transformers_of
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.record.encode_image import encode_image
+from concept_attention.concept_core.record.receiver import Receiver
 from concept_attention.concept_core.record.sampler import record_concepts
 from concept_attention.concept_core.storage.files import load_recording, save_recording
+from concept_attention.demo_model import DEMO_FAMILIES
 from kinds import made
 
 PROMPT = "a fluffy cat, a (red:1.3) dog and another Cat on grass."
@@ -68,9 +72,9 @@ def test_a_word_that_is_not_there(words, text, message):
         encode_prompt_words(clip(), text, words)
 
 
-def test_the_clip_of_another_family():
-    with pytest.raises(ValueError, match="Prompt Words reads prompts of Stable Diffusion and SDXL"):
-        encode_prompt_words(tiny.sd3_clip(), PROMPT, "cat")
+def test_a_text_encoder_whose_prompts_are_not_read():
+    with pytest.raises(ValueError, match="Prompt Words does not read prompts of qwen3 of Anima. Name concepts with Encode Concepts"):
+        encode_prompt_words(tiny.language_model_clip("anima"), PROMPT, "cat")
 
 
 @pytest.mark.parametrize("options", [{}, {"cfg": 4.0, "batch": 2, "size": (7, 9), "sampler": "heun"}], ids=str)
@@ -150,7 +154,93 @@ def test_what_cannot_be_read_word_by_word():
         kind.sample(record(model=shrunk)[0], positive=prompt(PROMPT), size=(16, 16))
 
 
-def test_a_family_that_has_its_own_stream_is_refused():
+def test_the_clip_of_another_family():
     concepts = encode_prompt_words(clip(), PROMPT, "cat")
     with pytest.raises(ValueError, match="encoded by clip-l"):
         record_concepts(made("flux").model, concepts)
+
+
+def test_words_of_the_negative_prompt():
+    """They are what they are where that prompt is the positive one. Where the sampler never asks for it, that is said."""
+    kind, other = made("sd15"), prompt("a tree")
+    maps = []
+    for which, prompts in (("positive", (prompt(PROMPT), other)), ("negative", (other, prompt(PROMPT)))):
+        words = encode_prompt_words(clip(), PROMPT, "cat, dog", which)
+        patched, recording = record_concepts(kind.model, words)
+        samples = kind.sample(patched, positive=prompts[0], negative=prompts[1], cfg=2.0, steps=1)
+        maps.append(decode(recording, samples, softmax=False).values)
+    torch.testing.assert_close(*maps, atol=1e-5, rtol=1e-4)
+    samples = kind.sample(patched, positive=other, negative=prompt(PROMPT), cfg=1.0, steps=1)
+    with pytest.raises(ValueError, match="none was recorded, since the sampler never asked the model about its negative prompt.*cfg"):
+        decode(recording, samples)
+    with pytest.raises(ValueError, match="negative prompt is not the text that Prompt Words was given"):
+        kind.sample(patched, positive=prompt(PROMPT), negative=other, cfg=2.0, steps=1)
+    with pytest.raises(ValueError, match="Encode Image for Concepts shows the positive prompt alone"):
+        encode_image(kind.model, words, prompt(PROMPT), samples)
+
+
+OTHERS = ["klein", "mistral", "z-image", "krea2", "lumina2", "qwen-image", "ovis", "longcat", "hunyuan-image"]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_words_are_found_in_prompts_of_language_models(name):
+    """At the tokens of the very prompt, behind the template, of which no word counts; what is read before it makes them what they are."""
+    clip = tiny.language_model_clip(name)
+    text = "a fluffy cat, a red dog and another Cat\non 山水 grass"
+    words = encode_prompt_words(clip, text, "cat, (dog:1.2), fluffy cat, 山水")
+    given = clip.encode_from_tokens(clip.tokenize(text))[0].float()
+    padding = len(words.embeddings) - len(given)
+    assert torch.equal(words.embeddings[padding:], given) and not words.embeddings[:padding].any()
+    tokenizer = getattr(clip.tokenizer, clip.tokenizer.clip)
+    ids = [pair[0] for pair in clip.tokenize(text)[clip.tokenizer.clip_name][0]]
+    end = ids[::-1].index(151645) + 1 if name == "longcat" else 0  # what ComfyUI cuts off
+    cut = len(ids) - end - len(given)
+    spelled = {
+        name: tokenizer.tokenizer.decode([ids[place - padding + cut] for place in weights.nonzero()[:, 0]]).split()
+        for name, weights in zip(words.names, words.token_weights)
+    }
+    assert "".join(spelled["cat"]).lower().replace(",", "") == "catcat"
+    assert spelled["dog"] == ["dog"] and "".join(spelled["山水"]) == "山水" and " ".join(spelled["fluffy cat"]).strip(",") == "fluffy cat"
+    with pytest.raises(ValueError, match='"user" is not in the prompt. Its words are: fluffy, cat, red, dog'):
+        encode_prompt_words(clip, text, "user")
+
+
+def test_words_are_found_by_t5_and_by_both_text_encoders_of_sd3():
+    flux_clip = DEMO_FAMILIES["flux"].load()[1]
+    text = 'a Circle, a (red:1.3) square and "another circle"'
+    words = encode_prompt_words(flux_clip, text, "circle, red, square")
+    assert torch.equal(words.embeddings, flux_clip.encode_from_tokens(flux_clip.tokenize(text))[0].float())
+    pieces = [flux_clip.tokenizer.t5xxl.inv_vocab[token] for token, _ in flux_clip.tokenize(text)["t5xxl"][0]]
+    spelled = ["".join(pieces[place] for place in weights.nonzero()[:, 0]) for weights in words.token_weights]
+    assert [each.replace("\u2581", "").lower() for each in spelled] == ["circlecircle", "red", "square"]
+    sd3_clip, text = tiny.sd3_clip(), "people at home and home"  # words of its small vocabulary
+    words = encode_prompt_words(sd3_clip, text, "people, home")
+    given = sd3_clip.encode_from_tokens(sd3_clip.tokenize(text))[0].float()
+    of_clip = len(sd3_clip.tokenize(text)["l"][0])
+    assert torch.equal(words.embeddings, given)
+    assert [weights.nonzero()[:, 0].tolist() for weights in words.token_weights] == [[1, of_clip], [3, 5, of_clip + 2, of_clip + 4]]
+
+
+def test_what_is_kept_of_sdxl_while_it_samples_and_after(monkeypatch):
+    """Its own layers and heads, narrow and random, at 256 x 256 pixels: 1024 x 1024 have sixteen times as much. Steps add nothing."""
+    shape = {**tiny.THREE_LEVELS, "transformer_depth": [0, 0, 2, 2, 10, 10], "transformer_depth_output": [0] * 3 + [2] * 3 + [10] * 3}
+    model = tiny.unet("SDXL", num_heads=-1, num_head_channels=32, use_linear_in_transformer=True, num_classes="sequential",
+                      adm_in_channels=32 + 1536, **{**shape, "model_channels": 160})  # fmt: skip
+    layers = [layer for block in transformers_of(model.model.diffusion_model).values() for layer in block.transformer_blocks]
+    assert sorted({layer.attn2.heads for layer in layers}) == [10, 20] and len(layers) == 60
+    kind, summed = made("sdxl"), []
+    settle = Receiver.settle_words
+
+    def settled(receiver, token_weights):
+        summed.append(sum(layer.nbytes for block in receiver.sums for layer in block))
+        settle(receiver, token_weights)
+
+    monkeypatch.setattr(Receiver, "settle_words", settled)
+    weights = torch.zeros(8, 77)
+    weights[range(8), range(1, 9)] = 1
+    words = Concepts(tuple("abcdefgh"), 8, kind.encoder, kind.prompts[0][0][0][0], weights, of_prompt="positive")
+    patched, recording = record_concepts(model, words)
+    for steps in (1, 2):
+        kind.sample(patched, latent=torch.zeros(1, 4, 32, 32), steps=steps, cfg=2.0)
+    assert summed[0] == summed[1] and 40e6 < 16 * summed[0] <= 60e6
+    assert 16 * recording.runs[0].score_nbytes <= 2e6

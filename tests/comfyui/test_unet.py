@@ -1,6 +1,10 @@
 """Cross-attention of U-Nets: what other nodes do to it, and what there is not."""
 
-import comfy.supported_models
+import comfy.cldm.cldm
+import comfy.controlnet
+import comfy.ldm.modules.attention
+import comfy.model_management
+import comfy.ops
 import pytest
 import tiny
 import torch
@@ -9,7 +13,9 @@ from comfy_extras.nodes_hypertile import HyperTile
 from comfy_extras.nodes_model_downscale import PatchModelAddDownscale
 from concept_attention.concept_core.families.encode_concepts import encode_concepts
 from concept_attention.concept_core.families.registry import family_of
+from concept_attention.concept_core.families.unet import transformers_of
 from concept_attention.concept_core.maps.decode import decode
+from concept_attention.concept_core.record.sampler import record_concepts
 from kinds import made
 
 UNETS = ["sd15", "sd2", "sdxl"]
@@ -69,6 +75,92 @@ def test_layers_that_are_smaller_in_some_steps(unet, start):
     assert maps.values.shape == maps_of(unet, size=(16, 24)).values.shape
 
 
+def ip_adapter(model):
+    """What such nodes do: a layer's attention to the text, and beside it another to the tokens of a picture."""
+    layer = layer_at(model, PLACES["sd15"])
+    keys = torch.randn(1, 4, layer.to_q.out_features, generator=torch.Generator().manual_seed(6))
+
+    def both(q, k, v, extra):
+        attend = comfy.ldm.modules.attention.attention_basic
+        of_picture = keys.expand(len(q), -1, -1)
+        return attend(q, k, v, layer.heads) + 0.5 * attend(q, of_picture, of_picture, layer.heads)
+
+    other = model.clone()
+    other.set_model_patch_replace(both, "attn2", *PLACES["sd15"])
+    return other
+
+
+def layer_at(model, place):
+    kind, block, layer = place
+    (transformer,) = [one for one in getattr(model.model.diffusion_model, f"{kind}_blocks")[block] if hasattr(one, "transformer_blocks")]
+    return transformer.transformer_blocks[layer].attn2
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_an_image_prompt_adapter_acts_as_before_and_what_comes_before_it_is_heard_as_without(words):
+    """It replaces the attention of one layer in the middle of the up blocks."""
+    kind = made("sd15")
+    chosen = kind.words() if words else kind.concepts
+    found = []
+    for model in (ip_adapter(kind.model), kind.model):
+        patched, recording = record_concepts(model, chosen)
+        samples = kind.sample(patched, cfg=2.0, steps=1)
+        assert torch.equal(samples, kind.sample(model, cfg=2.0, steps=1))
+        (step,) = recording.runs[0].steps.values()
+        found.append(step[recording.spaces[0]])
+    place = list(transformers_of(kind.model.model.diffusion_model)).index(PLACES["sd15"][:2])
+    assert_same(found[0][: place + 1], found[1][: place + 1])
+    assert not torch.allclose(found[0][place + 1], found[1][place + 1], rtol=1e-3)
+
+
+def control_net(**options):
+    """A ControlNet of ComfyUI's class for Stable Diffusion 1.5, of the tiny model's shape."""
+    torch.manual_seed(0)
+    shape = {
+        name: value for name, value in {**tiny.UNET, **tiny.FOUR_LEVELS}.items() if name not in ("out_channels", "transformer_depth_output")
+    }
+    network = comfy.cldm.cldm.ControlNet(hint_channels=3, num_heads=4, dtype=torch.float32, operations=comfy.ops.manual_cast, **shape)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn(parameter.shape) * 0.3 / max(1, parameter[0].numel()) ** 0.5)
+    return comfy.controlnet.ControlNet(network, load_device=comfy.model_management.get_torch_device(), **options)
+
+
+@pytest.mark.parametrize("words", [False, True])
+@pytest.mark.parametrize("for_negative", [True, False])
+def test_controlnet(words, for_negative):
+    """It has cross-attention of its own, which is not heard, and adds to what the down blocks hand to the up blocks."""
+    kind = made("sd15")
+    control = control_net().set_cond_hint(torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(2)), 1.0, (0.0, 1.0))
+    positive = [[context, {**values, "control": control, "control_apply_to_uncond": for_negative}] for context, values in kind.prompts[0]]
+    patched, recording = record_concepts(kind.model, kind.words() if words else kind.concepts)
+    found = []
+    for prompt in (positive, kind.prompts[0]):
+        samples = kind.sample(patched, positive=prompt, cfg=2.0, steps=1)
+        assert torch.equal(samples, kind.sample(positive=prompt, cfg=2.0, steps=1))
+        (step,) = recording.runs[-1].steps.values()
+        found.append(step[recording.spaces[0]])
+    down = sum(kind == "input" for kind, _ in transformers_of(kind.model.model.diffusion_model))
+    assert_same(found[0][:down], found[1][:down])
+    assert all(not torch.allclose(one, other, rtol=1e-3) for one, other in zip(found[0][down:], found[1][down:]))
+
+
+def test_a_patch_that_gives_layers_more_text_is_right_for_concepts_and_refused_for_words():
+    """As adapters that add tokens to the prompt's do."""
+    kind = made("sd15")
+
+    def more(n, context, value, extra):
+        longer = torch.cat([context, context[:, :4]], 1)
+        return n, longer, longer
+
+    other = kind.model.clone()
+    other.set_model_attn2_patch(more)
+    maps_of(kind, other, cfg=2.0, steps=1)
+    patched, _ = record_concepts(other, kind.words())
+    with pytest.raises(ValueError, match="reads 81 tokens where the prompt has 77.*name concepts with Encode Concepts"):
+        kind.sample(patched, steps=1)
+
+
 def hypertile(model):
     return HyperTile.execute(model, 32, 1, 0, False)[0]
 
@@ -80,6 +172,11 @@ def freeu(model):
 @pytest.mark.parametrize("patched", [hypertile, freeu])
 def test_nodes_that_change_the_rest_of_the_network(unet, patched):
     maps_of(unet, patched(unet.model), size=(16, 16))
+    words, recording = record_concepts(patched(unet.model), unet.words())
+    samples = unet.sample(words, size=(16, 16), cfg=2.0, steps=2)
+    assert torch.equal(samples, unet.sample(patched(unet.model), size=(16, 16), cfg=2.0, steps=2))
+    raw = decode(recording, samples, softmax=False).values
+    assert torch.isfinite(raw).all() and raw.std() > 0
 
 
 def test_a_layer_with_tokens_of_another_kind_is_refused(unet):

@@ -1,12 +1,17 @@
 """Whole pipelines from the original files to figures, with the demo model, and what each knob does."""
 
+from functools import partial
+
 import numpy as np
 import pytest
+import tiny
 import torch
+from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.maps.maps import Maps
 from concept_attention.evaluation.judging import Judge, cut, prompt_of, resized, resized_labels
 from concept_attention.evaluation.models import Files, depth_of, load
 from concept_attention.evaluation.presets import protocol_named, variants_of
+from kinds import made
 from PIL import Image
 
 GROUNDS = ["grass", "sand", "water", "snow", "brick"]
@@ -140,3 +145,54 @@ def test_a_model_of_another_family_is_refused(tmp_path, monkeypatch):
 def test_a_part_that_is_missing_is_named():
     with pytest.raises(ValueError, match="There is no unet in what was given: add --unet"):
         load(Files("flux"))
+
+
+@pytest.mark.parametrize("name", ["scenes", "scenes-single"])
+def test_words_of_the_prompt(loaded, opened, name):
+    """DAAM lists what is named behind the prompt, so that it finds what the prompt itself does not name."""
+    results = [judged(loaded, opened, name, index, method="daam", space="auto") for index in range(3)]
+    assert np.mean([right(*result.values()) for result in results]) > 0.5
+    if name == "scenes":
+        assert set(judged(loaded, opened, name, 0, "words")) == set(variants_of(opened(name)[0], "words", 3))
+    else:
+        with pytest.raises(ValueError, match="is not in the prompt. Its words are:"):
+            judged(loaded, opened, name, 0, method="prompt words", space="auto")
+    with pytest.raises(ValueError, match="is for SD2 and SDXL"):
+        judged(loaded, opened, name, 0, method="daam as published", space="auto")
+
+
+class OfOneWidth:
+    """In a VAE's place: random latents."""
+
+    def encode(self, picture):
+        return torch.randn(1, 4, *(side // 8 for side in picture.shape[1:3]), generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    ("name", "load", "load_clip"), [("sd2", tiny.sd2, tiny.clip_h), ("sdxl", partial(tiny.sdxl, context=128, pooled=64), tiny.sdxl_clip)]
+)
+def test_daam_as_meant_and_as_published(opened, name, load, load_clip):
+    """As published half of the heads are heard, and SD2's words are looked for in another prompt than the model's."""
+    clip = load_clip()
+    protocol, data = opened("scenes-single", background=["grass", "sand"], prompt="a {}")
+    judge, found = Judge(load(), clip, OfOneWidth(), data), {}
+    for variant, changed in variants_of(protocol, "daam", 0).items():
+        recording, latent, _, words = judge.record(data.read(0), changed)
+        found[variant] = recording, decode(recording, latent, softmax=False).values
+        assert recording.concepts.names == (words[0][0], "grass", "sand") and recording.concepts.num_shown == 1
+    (meant, maps), (published, others) = found.values()
+    places = [concepts.token_weights[0].nonzero()[:, 0].tolist() for concepts in (meant.concepts, published.concepts)]
+    assert (maps - others).abs().max() > 1e-4 and published.later_heads and not meant.later_heads
+    if name == "sdxl":
+        assert places[0] == places[1] and len(places[0]) == 2  # in the caption and in the list
+    else:
+        own = clip.tokenize(f"a {words[0][0]}")["h"][0]
+        end = next(place for place, (token, _) in enumerate(own) if place and token == 49407)
+        assert min(places[1]) >= end  # behind the caption's own end
+
+
+def test_more_names_than_a_prompt_has_room_for(opened):
+    protocol, data = opened("scenes-single", background=[f"thing{number} of many" for number in range(30)], method="daam as published")
+    judge = Judge(made("sd2").model, tiny.clip_h(), OfOneWidth(), data)
+    with pytest.raises(ValueError, match="more names than SD2's baseline has room for"):
+        judge.record(data.read(0), protocol)

@@ -19,15 +19,17 @@ def golden(request):
     return reference(f"daam_{request.param}")
 
 
-def heard(golden, tokens, kind="", cfg=3.0):
-    """(recording, samples, denoised) of words of these tokens, the model called as DAAM's was. kind: "square_" for its other latents."""
+def heard(golden, tokens, kind="", cfg=3.0, calls=2, **options):
+    """(recording, samples, noise) of words of these tokens, the model called as DAAM's was. kind: "square_" for its other latents. calls:
+    the last ones. options: as record_concepts has them."""
     load, encoder = MODELS[golden["family"]]
     model = load(golden["seed"])
     weights = torch.zeros(len(tokens), 77)
     for word, own in enumerate(tokens):
         weights[word, own] = 1 / len(own)
     names = tuple(f"word {number}" for number in range(len(tokens)))
-    patched, recording = record_concepts(model, Concepts(names, len(names), encoder, golden["context"][1], weights, of_prompt=True))
+    words = Concepts(names, len(names), encoder, golden["context"][1], weights, of_prompt="positive")
+    patched, recording = record_concepts(model, words, **options)
     options = {}
     if golden["family"] == "sdxl":
         height, width, crop_h, crop_w, target_height, target_width = golden["time_ids"][1].tolist()
@@ -39,6 +41,7 @@ def heard(golden, tokens, kind="", cfg=3.0):
     sampling = model.get_model_object("model_sampling")
     sigmas = [float(sampling.sigmas[step]) for step in golden["timesteps"]]
     latents = [golden[f"{kind}x_{call}"] * (sigma**2 + 1) ** 0.5 for call, sigma in enumerate(sigmas)]
+    latents, sigmas = latents[-calls:], sigmas[-calls:]
     with torch.no_grad():
         denoised, samples = call_at(patched, positive, latents, sigmas, negative, cfg)
     noise = [(latent - out) / sigma for latent, out, sigma in zip(latents, denoised, sigmas)]
@@ -82,3 +85,11 @@ def test_words_against_the_other_tokens(golden):
     probabilities = decode(recording, samples).values[0]
     words = [probabilities[[token - 1 for token in own]].mean(0) for own in golden["word_tokens"]]
     assert_near(torch.stack(words), golden["words_normalized"])
+
+
+def test_the_authors_baseline_which_hears_half_of_the_heads(golden):
+    """One call, without CFG: their code takes the second half of batch and heads for the prompt's row."""
+    for later_heads in (True, False):
+        recording, samples, _ = heard(golden, golden["word_tokens"], cfg=1.0, calls=1, later_heads=later_heads)
+        difference = (decode(recording, samples, softmax=False).values[0] - golden["words_prompt_alone"]).abs().max()
+        assert difference <= 1e-5 if later_heads else difference > 1e-3
