@@ -5,10 +5,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..maps.decode import spread
+from ..maps.decode import shares_of
 from ..maps.resize import upsample
 from ..recording.recording import Recording, Run
-from ..recording.scores import CROSS_SHARE
 from .heatmaps import EACH_ALONE, scaled
 from .segmentation import colours
 
@@ -18,14 +17,11 @@ OPACITY = 0.65  # where a concept has all of a spot
 def strongest_so_far(base: Image.Image, recording: Recording, run: Run) -> Image.Image:
     """`base`, a preview of the first picture, and over it what the latest step of the run says of it."""
     *_, latest = run.steps.values()
-    several = len(recording.concepts.names) > 1
-    per_head = several and recording.spaces[0] == "cross-attention"
-    scores = latest[CROSS_SHARE if per_head else recording.spaces[0]][recording.default_blocks, 0]
-    if several and not per_head:
-        scores = (scores / (recording.recipe.temperature or spread(scores))).softmax(1)
-    probabilities = scores.mean(0).unflatten(1, run.grid)
-    if not several:
-        probabilities = scaled(probabilities[None], EACH_ALONE)[0]
+    if len(recording.concepts.names) > 1:
+        probabilities = shares_of(recording, latest, [0])[0].unflatten(1, run.grid)
+    else:
+        scores = latest[recording.spaces[0]][recording.default_blocks, 0].mean(0)
+        probabilities = scaled(scores.unflatten(1, run.grid)[None], EACH_ALONE)[0]
     return over(base, probabilities, recording.concepts.num_shown, run.image_size, recording.pixels_per_token)
 
 

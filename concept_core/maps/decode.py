@@ -1,5 +1,7 @@
 """From a recording to one map per concept."""
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from ..recording.blocks import parse_blocks
@@ -74,6 +76,15 @@ def decode(
         image_size=run.image_size,
         pixels_per_token=recording.pixels_per_token,
     )
+
+
+def shares_of(recording: Recording, step: Mapping[str, Tensor], rows=slice(None)) -> Tensor:
+    """[B, C, N] of one step's scores [blocks, B, C, N] as `decode` makes them unless it is told otherwise."""
+    space, blocks, unit = recording.spaces[0], list(recording.default_blocks), recording.recipe.temperature
+    if space == "output" and recording.recipe.mean_first:
+        mean = _mean_of_raw(step, space, blocks, rows, 1.0, unit)
+        return (mean / (unit or spread(mean))).softmax(1)
+    return _mean_of_softmaxed(step, space, blocks, rows, 1.0, unit if space == "output" else 1.0)
 
 
 def _mean_of_raw(step, space, blocks, rows, temperature, unit):
