@@ -1,4 +1,4 @@
-from . import apply, decode, demo_model, encode_concepts, encode_image, explorer, heatmap, locate, maps_files, mask, recording_files
+from . import apply, decode, demo_model, encode_concepts, encode_image, explorer, heatmap, locate, maps_files, mask, recording_files, region
 
 NODES = [
     *encode_concepts.NODES,
@@ -11,5 +11,6 @@ NODES = [
     *locate.NODES,
     *maps_files.NODES,
     *recording_files.NODES,
+    *region.NODES,
     *demo_model.NODES,
 ]

@@ -7,10 +7,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..maps.decode import spread
+from ..maps.decode import shares_of
 from ..maps.resize import upsample
 from ..recording.recording import Recording, Run
-from ..recording.scores import CROSS_SHARE, PROMPT_WORDS
 from .heatmaps import EACH_ALONE, ends, scaled
 from .palette import colours
 
@@ -20,18 +19,12 @@ OPACITY = 0.65  # where a concept has all of a spot
 def strongest_so_far(base: Image.Image, recording: Recording, run: Run) -> Image.Image:
     """`base`, a preview of the first picture or a clip's first frame, and over it what the latest step of the run says of it."""
     *_, latest = run.steps.values()
-    several = len(recording.concepts.names) > 1
-    space = recording.spaces[0]
-    per_head = several and space == "cross-attention"
-    scores = latest[CROSS_SHARE if per_head else space][recording.default_blocks, 0]
-    if several and space == PROMPT_WORDS:
-        scores = scores.mean(0, keepdim=True)
-        scores = scores / scores.sum(1, keepdim=True).clamp(min=1e-30)
-    elif several and not per_head:
-        scores = (scores / (recording.recipe.temperature or spread(scores))).softmax(1)
-    probabilities = scores.mean(0).unflatten(1, run.grid)[:, 0]
-    if not several:
-        probabilities = scaled(probabilities[None], *ends(probabilities[None], EACH_ALONE))[0]
+    if len(recording.concepts.names) > 1:
+        probabilities = shares_of(recording, latest, [0])[0]
+    else:
+        scores = latest[recording.spaces[0]][recording.default_blocks, 0].mean(0)[None, ..., None]
+        probabilities = scaled(scores, *ends(scores, EACH_ALONE))[0, ..., 0]
+    probabilities = probabilities.unflatten(1, run.grid)[:, 0]
     shown = recording.concepts.names[: recording.concepts.num_shown]
     return over(base, probabilities, shown, run.image_size, recording.pixels_per_token)
 

@@ -61,7 +61,7 @@ class HunyuanVideoStream(HunyuanStream):
 
 
 class Hunyuan(DoubleStreamFamily):
-    stream = HunyuanStream
+    stream: type[DoubleStream] = HunyuanStream
 
     @classmethod
     def matches(cls, model) -> bool:
@@ -100,7 +100,7 @@ class HunyuanVideo(Hunyuan):
     encoders = ("llama of HunyuanVideo",)
     clip_hint = "For HunyuanVideo load CLIP-L and Llama with DualCLIPLoader, type hunyuan_video."
     clip_type = "hunyuan_video"
-    stream: type[DoubleStream] = HunyuanVideoStream
+    stream: type[HunyuanStream] = HunyuanVideoStream
     is_video = True
     hears_prompt_words = False
 

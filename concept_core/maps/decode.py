@@ -1,5 +1,7 @@
 """From a recording to one map per concept."""
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from ..recording.blocks import parse_blocks
@@ -83,6 +85,17 @@ def at_latent_frames(values: Tensor, frames: int) -> Tensor:
     """[B, C, h, w] of pictures, or of the frames of one clip, from [B, C, t, h, w], where a token may stand for several of them."""
     in_a_token = -(-frames // values.shape[2])
     return values.repeat_interleave(in_a_token, 2)[:, :, :frames].movedim(2, 1).flatten(0, 1)
+
+
+def shares_of(recording: Recording, step: Mapping[str, Tensor], rows=slice(None)) -> Tensor:
+    """[B, C, N] of one step's scores [blocks, B, C, N] as `decode` makes them unless it is told otherwise."""
+    space, blocks, unit = recording.spaces[0], list(recording.default_blocks), recording.recipe.temperature
+    if space == PROMPT_WORDS:
+        return _shares(_mean_of_raw(step, space, blocks, rows, 1.0, unit), 1.0, 1)
+    if space == "output" and recording.recipe.mean_first:
+        mean = _mean_of_raw(step, space, blocks, rows, 1.0, unit)
+        return (mean / (unit or spread(mean))).softmax(1)
+    return _mean_of_softmaxed(step, space, blocks, rows, 1.0, unit if space == "output" else 1.0)
 
 
 def _mean_of_raw(step, space, blocks, rows, temperature, unit):

@@ -22,7 +22,8 @@ class Receiver:
     """Fills a run while it is sampled.
 
     in_flight: (spaces, copies of the sigma and of each space's scores), oldest first. calls: how many were averaged, by sigma.
-    heard: how many were received. sums: of prompt words, blocks of layers [B, heads, T, h, w], and the last sigma that is in them.
+    heard: how many were received. latest: the scores of the last one, where the model computes.
+    sums: of prompt words, blocks of layers [B, heads, T, h, w], and the last sigma that is in them.
     made: by key and device, what ForwardPass.once_a_sampling has made. joined: how many steps in a row are kept as their mean. members:
     how many each one that is kept stands for, by its sigma.
     """
@@ -31,6 +32,7 @@ class Receiver:
     in_flight: list[tuple[tuple[str, ...], HostCopy]] = field(default_factory=list)
     calls: dict[float, int] = field(default_factory=dict)
     heard: int = 0
+    latest: dict[str, Tensor] | None = None
     sums: list[list[Tensor]] | None = None
     last_sigma: Tensor | None = None
     made: dict[tuple, Tensor] = field(default_factory=dict)
@@ -42,6 +44,7 @@ class Receiver:
         if vectors is not None:
             self.run.vectors.append(vectors)
         self.heard += 1
+        self.latest = scores
         self.in_flight.append((tuple(scores), HostCopy.start([sigma, *scores.values()])))
         self.land(wait=False)
         if self.run.nbytes + sum(copies.nbytes for _, copies in self.in_flight) > MAX_NBYTES:
@@ -101,6 +104,7 @@ class Receiver:
 
     def settle(self):
         """The sampling has ended: all of it comes to the host, in half precision if it is much."""
+        self.latest = None
         self.land(wait=True)
         if self.run.size[0] > 1:
             self.spare_room()
@@ -114,5 +118,5 @@ class Receiver:
         if not self.run.abort_reason:
             logging.warning("Concept Attention: %s. The picture goes on without its maps.", reason)
         self.in_flight.clear()
-        self.sums = None
+        self.sums = self.latest = None
         self.run.drop(reason)

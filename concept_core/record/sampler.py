@@ -25,6 +25,7 @@ from .forward_pass import ForwardPass, OnDevice, Step
 from .memory import make_room, spare_the_picture
 from .preview import Draw, Preview
 from .receiver import Receiver
+from .regions import REGION, Live, resolved
 
 KEY = "concept_attention"
 WEIGHED_BY = ("area", "strength", "mask", "mask_strength", "timestep_start", "timestep_end", "default", "uuid")
@@ -121,10 +122,11 @@ def check_fit(concepts: Concepts, family: Family):
 
 @dataclass
 class Sampling:
-    """One run of a sampler: what fills its Run, and the guider that it asks."""
+    """One run of a sampler: what fills its Run, the guider that it asks, and the live maps that steer it."""
 
     receiver: Receiver
     guider: CFGGuider
+    live: Live
 
     def index_of(self, which: str, conds) -> int | None:
         """Where in the guider's list of conditionings its positive one is, or its negative: not every guider puts it first."""
@@ -161,7 +163,8 @@ class Recorder:
         patcher = executor.class_obj.model_patcher
         run = self.new_run(noise, patcher.get_model_object("model_sampling"))
         receiver = Receiver(run)
-        self.sampling, self.step = Sampling(receiver, executor.class_obj), None
+        live = Live(self.recording, receiver, latent_image)
+        self.sampling, self.step = Sampling(receiver, executor.class_obj, live), None
         last_denoised = None
         preview = None
 
@@ -180,6 +183,7 @@ class Recorder:
             if self.recording.kept_blocks:
                 make_room(self.recording, self.nbytes_of_vectors(run, sigmas))
             samples = executor(noise, latent_image, sampler, sigmas, denoise_mask, keep_denoised, *args, **kwargs)
+            live.tell()
         finally:
             self.sampling, self.step = enclosing
             self.on_device.clear()
@@ -223,6 +227,8 @@ class Recorder:
         """CALC_COND_BATCH wrapper: one pass over all conditionings, in one or more calls of the model."""
         self.step = self.open_step(model, conds, x_in, timestep)
         try:
+            if self.sampling is not None:
+                conds = resolved(conds, x_in, timestep, self.sampling.live)
             out = executor(model, conds, x_in, timestep, model_options)
             if self.step is not None:
                 with spare_the_picture(self.step.receiver):
@@ -247,7 +253,7 @@ class Recorder:
         if len(x_in) != run.batch or size_of(x_in) != run.size:
             raise not_the_whole_picture(x_in)
         self.heard = True
-        areas = areas_of(conds[index], x_in, timestep)
+        areas = areas_of([c for c in conds[index] if REGION not in c], x_in, timestep)
         if not areas:
             run.skip(f"none of the {which} conditionings was active in a step: widen their timestep ranges")
         weights_change = any("hooks" in conditioning for conditionings in conds for conditioning in conditionings or [])
@@ -309,7 +315,8 @@ def running_node() -> tuple[str, str] | None:
 
 
 def uuids(conditionings):
-    return {conditioning["uuid"] for conditioning in conditionings}
+    """Of those that act everywhere: regions come and go."""
+    return {conditioning["uuid"] for conditioning in conditionings if REGION not in conditioning}
 
 
 def not_the_whole_picture(x):

@@ -6,11 +6,8 @@ the tests are the rows of the table in docs/compatibility.md.
 
 from functools import partial
 
-import comfy.cldm.mmdit
-import comfy.controlnet
 import comfy.hooks
 import comfy.latent_formats
-import comfy.ldm.flux.controlnet
 import comfy.ldm.lumina.controlnet
 import comfy.model_management
 import comfy.model_patcher
@@ -32,6 +29,7 @@ from comfy_extras.nodes_sd3 import SkipLayerGuidanceSD3
 from comfy_extras.nodes_slg import SkipLayerGuidanceDiT, SkipLayerGuidanceDiTSimple
 from concept_attention.concept_core.maps.decode import decode
 from kinds import made
+from patches import control_net, lora
 from probe import call_at
 
 CFG = 3.0
@@ -71,17 +69,6 @@ def unpatched(kind):
 both_orders = pytest.mark.parametrize("before", [True, False], ids=["before Apply", "after Apply"])
 
 
-def lora(model):
-    """A LoRA on every weight of the second block's attention."""
-    weights = {}
-    for seed, (name, weight) in enumerate(model.model.state_dict().items()):
-        if ".1." in name and ("attn" in name or "attention" in name) and weight.ndim == 2:
-            generator, key = torch.Generator().manual_seed(seed), name.removesuffix(".weight")
-            weights[f"{key}.lora_up.weight"] = torch.randn(weight.shape[0], 4, generator=generator) / 2
-            weights[f"{key}.lora_down.weight"] = torch.randn(4, weight.shape[1], generator=generator) / weight.shape[1] ** 0.5
-    return weights
-
-
 @both_orders
 def test_lora(kind, unpatched, before):
     weights = lora(kind.model)
@@ -97,30 +84,6 @@ def test_lora_hooks(kind, unpatched):
     expected = sampled(kind, lambda model: comfy.sd.load_lora_for_models(model, None, lora(kind.model), 1.0, 0)[0])[1]
     torch.testing.assert_close(first_step(run), first_step(expected), rtol=1e-3, atol=1e-3)
     assert (first_step(run)[1] - first_step(unpatched)[1]).abs().max() > 0.01 * first_step(run)[1].abs().max()
-
-
-def control_net(kind):
-    torch.manual_seed(0)
-    operations = {"operations": comfy.ops.manual_cast, "dtype": torch.float32}
-    if kind.name == "sd3":
-        network = comfy.cldm.mmdit.ControlNet(
-            num_blocks=2, control_latent_channels=16, input_size=None, in_channels=16, depth=3, adm_in_channels=32,
-            context_embedder_config={"target": "torch.nn.Linear", "params": {"in_features": 64, "out_features": 192}}, **operations
-        )  # fmt: skip
-        latent_format, extra = comfy.latent_formats.SD3(), {}
-    else:
-        network = comfy.ldm.flux.controlnet.ControlNetFlux(
-            latent_input=True, control_latent_channels=16, in_channels=16, out_channels=16, vec_in_dim=32, context_in_dim=64,
-            hidden_size=256, mlp_ratio=4.0, num_heads=2, depth=2, depth_single_blocks=0, axes_dim=[16, 56, 56], theta=10000,
-            patch_size=2, qkv_bias=True, guidance_embed=True, txt_ids_dims=[], **operations
-        )  # fmt: skip
-        latent_format, extra = comfy.latent_formats.Flux(), {"extra_conds": ["y", "guidance"]}
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.copy_(torch.randn(parameter.shape) * 0.3 / max(1, parameter[0].numel()) ** 0.5)
-    return comfy.controlnet.ControlNet(
-        network, compression_ratio=1, latent_format=latent_format, load_device=comfy.model_management.get_torch_device(), **extra
-    )
 
 
 def test_controlnet(kind, unpatched, demo_vae):

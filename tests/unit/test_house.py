@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 CORE = Path(__file__).parents[2] / "concept_core"
-ROOMS = ["concepts", "recording", "maps", "masks", "draw", "storage", "families", "record"]
+ROOMS = ["concepts", "recording", "maps", "masks", "steer", "draw", "storage", "families", "record"]
 OF_COMFYUI = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "latent_preview", "node_helpers", "nodes", "server"}
 FILES = sorted(CORE.glob("*/*.py"))
 

@@ -1,0 +1,90 @@
+from comfy_api.latest import io
+
+from ..concept_core.record.regions import with_region
+from ..concept_core.steer.live import Shape
+from ..concept_core.steer.region import Region as Steered
+from . import validation
+from .sockets import CATEGORY, Recording
+
+
+class Region(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ConceptAttentionRegion",
+            display_name="Concept Region",
+            category=CATEGORY,
+            description="A prompt that acts only where a concept is being painted, in the same sampling: no mask to draw, no second pass.",
+            search_aliases=["regional prompt", "attention couple", "mask prompt", "lora on one thing"],
+            inputs=[
+                io.Conditioning.Input(
+                    "conditioning", tooltip="The prompt for the concept's place. LoRA hooks that it has act there alone too."
+                ),
+                Recording.Input(
+                    "recording",
+                    tooltip="From the Apply node whose model the sampler gets. "
+                    "Its Encode Concepts names the concept and what else is there.",
+                ),
+                io.String.Input("concept", default="", tooltip='Name of a concept; "a + b" joins two.'),
+                io.Float.Input(
+                    "from_percent",
+                    default=0.1,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    tooltip="Where in the sampling schedule the prompt starts to act. Too early nothing shows yet where the concept will "
+                    "be, and too late it is painted already. At 1 it never acts.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=10.0,
+                    step=0.01,
+                    tooltip="How much the prompt counts in the concept's core beside other prompts there. At 0 it never acts.",
+                ),
+                io.Float.Input(
+                    "softness",
+                    default=0.0,
+                    min=0.0,
+                    max=512.0,
+                    step=8.0,
+                    advanced=True,
+                    tooltip="Lets the place fade out over so many pixels, outwards from its edge.",
+                ),
+                io.Int.Input(
+                    "grow",
+                    default=0,
+                    min=-512,
+                    max=512,
+                    step=8,
+                    advanced=True,
+                    tooltip="Grows the place by so many pixels all around, or shrinks it where negative, in steps of the latent's pixels.",
+                ),
+                io.Boolean.Input(
+                    "invert",
+                    default=False,
+                    advanced=True,
+                    tooltip="Everywhere but where the concept is. Where it is not found, the prompt does not act at all.",
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output(
+                    "conditioning",
+                    tooltip="Join it with the prompt for the whole picture: by Cond Set Default Combine, which leaves the place to "
+                    "this one, or by Conditioning (Combine), which mixes the two there.",
+                )
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, concept=None):
+        return validation.passes(lambda: validation.chosen(concept))
+
+    @classmethod
+    def execute(cls, conditioning, recording, concept, from_percent, strength, softness, grow, invert):
+        region = Steered(recording, concept, from_percent, strength, Shape(softness, grow, invert))
+        return io.NodeOutput(with_region(conditioning, region))
+
+
+NODES = [Region]
