@@ -10,6 +10,8 @@ from concept_attention.concept_core.draw.explorer import explorable
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.masks.masks import masks
 from concept_attention.concept_core.record.encode_image import encode_image
+from concept_attention.concept_core.record.regions import with_region
+from concept_attention.concept_core.steer.region import Region
 from kinds import made
 
 import nodes
@@ -97,3 +99,11 @@ def test_image_to_video_of_hunyuan(given):
     plain, without = kind.record()
     maps = decode(recording, samples).values
     assert torch.isfinite(maps).all() and (maps - decode(without, kind.sample(plain, steps=2)).values).abs().max() > 1e-3
+
+
+def test_live_maps_of_clips_are_refused():
+    kind = made("cogvideox")
+    patched, recording = kind.record()
+    region = with_region(kind.prompts[2], Region(recording, "a"))
+    with pytest.raises(ValueError, match="The live maps steer pictures, and this latent is a clip"):
+        kind.sample(patched, positive=[*kind.prompts[0], *region], steps=3)
