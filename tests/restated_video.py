@@ -128,25 +128,45 @@ def hunyuan_kind(network, kind: int, tokens: Tensor) -> Tensor:
 
 def wan(network, x: Tensor, context: Tensor, options: dict, concepts, t: Tensor) -> list:
     """Each block's space → [C, N]. Queries of the cross-attention and keys of concepts have no position."""
-    patches, ids = clip_patches(x, *network.patch_size[:2])
-    u = projected(network.patch_embedding, patches)
     text, concept = (network.text_embedding(tokens) for tokens in (context[0], concepts.embeddings.double()))
     seen = network.img_emb(options["clip_fea"].double()[0]) if "clip_fea" in options else None
     time = network.time_projection(network.time_embedding(wan_sinusoid(t, network.freq_dim))).unflatten(1, (6, -1))[0]
-    d = network.dim // network.num_heads
-    given = time, turned(ids, (d - 4 * (d // 6), 2 * (d // 6), 2 * (d // 6))), text, seen
+    u, rotary, picture = wan_tokens(network, x, options)
+    given = time, rotary, text, seen
     scores, beside, first = [], vace_streams(network, options), u
     for index, block in enumerate(network.blocks):
         u, q = wan_block(block, u, *given)
         attn = block.cross_attn
         k_c = concepts.token_weights.double() @ heads(attn.norm_k(attn.k(concept)), attn.num_heads)
-        s = k_c @ q.transpose(-1, -2) / math.sqrt(d)
+        s = k_c @ q[:, :picture].transpose(-1, -2) / math.sqrt(q.shape[-1])
         scores.append({"cross-attention": s.mean(0), "cross-attention, softmax per head": s.softmax(1).mean(0)})
         if beside and index in network.vace_layers_mapping:
             block = network.vace_blocks[network.vace_layers_mapping[index]]
             beside = [wan_block(block, c if index else block.before_proj(c) + first, *given)[0] for c in beside]
             u = u + sum(strength * block.after_proj(c) for strength, c in zip(options["vace_strength"], beside, strict=True))
     return scores
+
+
+def wan_tokens(network, x: Tensor, options: dict) -> tuple:
+    """Tokens [all, D] of the clip and of what is beside it, their rotary matrices, and how many are the clip's."""
+    sizes, d = network.patch_size[:2], network.dim // network.num_heads
+    widths = d - 4 * (d // 6), 2 * (d // 6), 2 * (d // 6)
+    patches, ids = clip_patches(x, *sizes)
+    picture, places = len(ids), [turned(ids, widths)]
+    tokens = [projected(network.patch_embedding, patches)]
+    if "time_dim_concat" in options:  # frames after the last
+        patches, more = clip_patches(options["time_dim_concat"].double(), *sizes)
+        tokens.append(projected(network.patch_embedding, patches))
+        places.append(turned(more + torch.tensor([x.shape[2], 0, 0]), widths))
+    if "reference_latent" in options and network.ref_conv is not None:  # a frame before the first; ComfyUI has its tokens first
+        patches, more = clip_patches(options["reference_latent"].double()[:, :, None], *sizes)
+        tokens.append(projected(network.ref_conv, patches))
+        places = [turned(ids + torch.tensor([1, 0, 0]), widths), *places[1:], turned(more, widths)]
+    for number, latent in enumerate(options.get("context_latents", ()), 1):  # turned once more by their number
+        patches, more = clip_patches(latent.double(), *sizes)
+        tokens.append(projected(network.patch_embedding, patches))
+        places.append(turned(more, widths) @ turned(torch.tensor([[float(number)]]), (d,)))
+    return torch.cat(tokens), torch.cat(places), picture
 
 
 def vace_streams(network, options: dict) -> list:

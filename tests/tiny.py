@@ -98,8 +98,9 @@ def _hunyuan(**changes):
     return _load(_filled(skeleton), torch.float32)
 
 
-def wan(kind="t2v", channels=16):
-    """A MODEL of Wan; kind i2v: 2.1's of pictures, which attends to one apart; vace: with blocks of its own beside."""
+def wan(kind="t2v", channels=16, reference=None):
+    """A MODEL of Wan; kind i2v: 2.1's of pictures, which attends to one apart; vace: with blocks of its own beside.
+    reference: channels of a reference latent that its tokens begin with."""
     options = dict(
         patch_size=(1, 2, 2), in_dim=channels, dim=256, ffn_dim=256, freq_dim=256, text_dim=4096, out_dim=16, num_heads=2, num_layers=3,
         qk_norm=True, cross_attn_norm=True,
@@ -109,7 +110,7 @@ def wan(kind="t2v", channels=16):
         options["num_layers"] = 4  # ComfyUI wants a multiple of vace_layers
         skeleton = comfy.ldm.wan.model.VaceWanModel(**options, vace_layers=2, vace_in_dim=96, **of_skeleton)
     else:
-        skeleton = comfy.ldm.wan.model.WanModel(model_type=kind, **options, **of_skeleton)
+        skeleton = comfy.ldm.wan.model.WanModel(model_type=kind, in_dim_ref_conv=reference, **options, **of_skeleton)
     return _load(_filled(skeleton), torch.float32)
 
 

@@ -11,6 +11,7 @@ import pytest
 import tiny
 import torch
 from comfy.ldm.flux.model import Flux
+from comfy.ldm.wan.model import WanModel
 from kinds import KINDS, made
 from oracle import assert_agree
 from probe import call_at
@@ -33,6 +34,9 @@ RESTATED = {
 FAMILIES = [name for name in KINDS if name not in ("flux", "sd3", "chroma-radiance", "ltx")]
 OLDER = "timestep_zero_index" not in inspect.signature(Flux.forward_orig).parameters  # and numbers LongCat's references otherwise
 NOT_IN_OLDER = pytest.mark.skipif(OLDER, reason="this ComfyUI does something else here")
+NOT_IN_OLDER_WAN = pytest.mark.skipif(
+    "source_id" not in inspect.signature(WanModel.rope_encode).parameters, reason="this ComfyUI's Wan has no such latents"
+)
 WITH_REFERENCES = [
     ("flux2", "index"),
     pytest.param("flux2", "index_timestep_zero", marks=NOT_IN_OLDER),
@@ -165,6 +169,18 @@ def beside_a_reference(kind, size):
     return {"ref_latent": drawn(kind, size)[:, :, :1]}
 
 
+def beside_a_reference_of_wan(kind, size):
+    return {"reference_latents": [drawn(kind, size)[:, :, :1]]}
+
+
+def beside_more_frames(kind, size):
+    return {"time_dim_concat": drawn(kind, size)[:, :, :2]}
+
+
+def beside_a_picture_and_a_clip(kind, size):
+    return {"context_latents": [drawn(kind, (4, 6))[:, :, :1], drawn(kind, size, 4)]}
+
+
 def beside_a_first_frame(kind, size):
     return {"guiding_frame_index": 0}
 
@@ -192,6 +208,9 @@ def beside_two_clips(kind, size):
         ("hunyuan-video-1.5", None, beside_a_picture_that_siglip_sees_and_letters, (7, 9)),
         ("wan", lambda: tiny.wan("i2v", channels=36), beside_a_picture_that_clip_sees, (7, 9)),
         ("wan", lambda: tiny.wan("vace"), beside_two_clips, (6, 10)),
+        ("wan", lambda: tiny.wan(reference=16), beside_a_reference_of_wan, (6, 10)),
+        ("wan", None, beside_more_frames, (7, 9)),
+        pytest.param("wan", None, beside_a_picture_and_a_clip, (7, 9), marks=NOT_IN_OLDER_WAN),
     ],
 )
 def test_clips_beside_what_they_follow(name, load, options, size):
