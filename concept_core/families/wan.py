@@ -20,7 +20,7 @@ class Wan(Family):
 
     @staticmethod
     def matches(model) -> bool:
-        return any(is_network(model, "comfy.ldm.wan.model", name) for name in ("WanModel", "VaceWanModel", "CameraWanModel"))
+        return any(is_network(model, "comfy.ldm.wan.model", name) for name in ("WanModel", "VaceWanModel"))
 
     @property
     def patch(self) -> int:
