@@ -8,7 +8,7 @@ from torch import Tensor
 from ..maps.decode import spread
 from ..maps.resize import upsample
 from ..recording.recording import Recording, Run
-from ..recording.scores import CROSS_SHARE
+from ..recording.scores import CROSS_SHARE, PROMPT_WORDS
 from .heatmaps import EACH_ALONE, scaled
 from .segmentation import colours
 
@@ -19,9 +19,13 @@ def strongest_so_far(base: Image.Image, recording: Recording, run: Run) -> Image
     """`base`, a preview of the first picture, and over it what the latest step of the run says of it."""
     *_, latest = run.steps.values()
     several = len(recording.concepts.names) > 1
-    per_head = several and recording.spaces[0] == "cross-attention"
-    scores = latest[CROSS_SHARE if per_head else recording.spaces[0]][recording.default_blocks, 0]
-    if several and not per_head:
+    space = recording.spaces[0]
+    per_head = several and space == "cross-attention"
+    scores = latest[CROSS_SHARE if per_head else space][recording.default_blocks, 0]
+    if several and space == PROMPT_WORDS:
+        scores = scores.mean(0, keepdim=True)
+        scores = scores / scores.sum(1, keepdim=True).clamp(min=1e-30)
+    elif several and not per_head:
         scores = (scores / (recording.recipe.temperature or spread(scores))).softmax(1)
     probabilities = scores.mean(0).unflatten(1, run.grid)
     if not several:

@@ -8,6 +8,7 @@ import restated_flux
 import restated_sd3
 import restated_single
 import torch
+from concept_attention.concept_core.draw.preview import over, strongest_so_far
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.record.encode_image import encode_image
 from concept_attention.concept_core.recording import prompt_words
@@ -187,6 +188,20 @@ def test_families_that_cannot(name):
     kind = made(name)
     with pytest.raises(ValueError, match="Prompt Words cannot be used with .*name concepts with Encode Concepts"):
         kind.record(concepts=kind.words())
+
+
+def test_the_preview_shows_shares_of_words():
+    kind, shown = made("flux"), []
+
+    def draw(base, recording, run):
+        shown.append((strongest_so_far(base, recording, run), base))
+        return shown[-1][0]
+
+    patched, recording = kind.record(concepts=kind.words(), preview=draw)
+    samples = kind.sample(patched, steps=1)
+    ((drawn, base),) = shown
+    maps = decode(recording, samples)
+    assert drawn == over(base, maps.values[0], maps.num_shown, maps.image_size, maps.pixels_per_token) != base
 
 
 def test_single_blocks():
