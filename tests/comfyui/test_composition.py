@@ -125,6 +125,13 @@ def demo_vae():
     return load_vae(comfy.latent_formats.Flux())
 
 
+def test_a_tiled_vae_has_nothing_to_do_with_it(kind, demo_vae):
+    patched, recording = kind.record()
+    samples, plain = kind.sample(patched, size=(16, 16)), kind.sample(size=(16, 16))
+    pictures = [demo_vae.decode_tiled(latent, tile_x=8, tile_y=8, overlap=2) for latent in (samples, plain)]
+    assert torch.equal(*pictures) and decode(recording, samples).values.shape[0] == 1
+
+
 def skip_layer(model):
     return SkipLayerGuidanceDiT.execute(model, 3.0, 0.0, 1.0, "1", "0").args[0]
 
