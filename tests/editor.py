@@ -14,6 +14,7 @@ SETTINGS = {  # tests change some of them
     "Comfy.Locale": "en",
     "Comfy.Minimap.Visible": False,
 }
+PATIENCE = 90  # seconds, on a machine with other work
 AS_ELEMENTS = {"Comfy.VueNodes.Enabled": True}
 RENDERINGS = ["drawn", "as elements"]
 BOTH_RENDERINGS = pytest.mark.parametrize("editor", [{}, AS_ELEMENTS], indirect=True, ids=RENDERINGS)
@@ -60,6 +61,7 @@ class Editor:
         self.page.on("pageerror", lambda error: EXTENSION in (error.stack or "") and self.errors.append(str(error)))
         self.page.route(re.compile(f"^(?!{re.escape(self.address)})https?://"), lambda route: route.abort())
         self.page.add_init_script(WATCH)
+        self.page.set_default_timeout(1000 * PATIENCE)
 
     def hear(self, message):
         address = message.location.get("url", "")

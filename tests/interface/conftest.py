@@ -38,11 +38,12 @@ def editor(chromium, live, editors, request):
     """ComfyUI's interface as it is after its start, with some settings ("Comfy. …") and options of a browser's profile if they are given.
 
     Tests before this one may have used the page, if they passed and all was put back that they did in it. Fails where our files bring an
-    error, or anything asks beyond the server.
+    error, or anything asks beyond the server. A test of what a page stores has the mark new_page.
     """
     options = getattr(request, "param", {})
     kind = json.dumps(options, sort_keys=True)
-    editor = editors.pop(kind, None)
+    is_new = request.node.get_closest_marker("new_page") is not None
+    editor = None if is_new else editors.pop(kind, None)
     if editor:
         editor.take_up()
     else:
@@ -52,7 +53,7 @@ def editor(chromium, live, editors, request):
     yield editor
     editor.screenshot("end")
     foreign, passed = editor.asked_by_us(), request.session.testsfailed == failed
-    if passed and not editor.errors and not foreign and editor.renew():
+    if not is_new and passed and not editor.errors and not foreign and editor.renew():
         editors[kind] = editor
     else:
         editor.context.close()

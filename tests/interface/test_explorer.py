@@ -98,7 +98,7 @@ def test_the_mask_opens_in_the_mask_editor_and_what_is_painted_stays(explorer):
     explorer.row("star").locator(".name").click()
     drawn = masked(explorer)
     open_editor = explorer.page.get_by_role("button", name="Open the selected mask in the mask editor")
-    dialog = explorer.page.locator(".mask-editor-dialog")
+    dialog = explorer.page.get_by_role("dialog").filter(has_text="Mask Editor")
     open_editor.click()
     save(dialog)
     explorer.page.evaluate(
@@ -142,10 +142,10 @@ def masked(explorer):
 
 
 def save(dialog):
-    dialog.page.wait_for_function("document.querySelector('.mask-editor-dialog canvas')?.width === 256")  # the picture is there
+    dialog.page.wait_for_function("document.querySelector('[role=dialog] canvas')?.width === 256")  # the picture is there
     dialog.page.wait_for_timeout(500)
     dialog.get_by_text("Save", exact=True).click(timeout=20000)
-    dialog.wait_for(state="hidden", timeout=20000)
+    dialog.wait_for(state="hidden")
 
 
 def test_clicks_select(explorer):

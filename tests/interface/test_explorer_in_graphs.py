@@ -25,6 +25,7 @@ def state_of(explorer):
     return explorer.widget("pinned"), explorer.widget("threshold"), explorer.selected(), explorer.drawn().tolist()
 
 
+@pytest.mark.new_page
 def test_it_survives_a_reload_of_the_page_and_of_the_workflow(explorer):
     explorer.row("star").click()
     explorer.button("Mask").click()
@@ -133,6 +134,7 @@ def test_before_the_first_run(editor, workflow):
     assert message.is_visible() and "Run the workflow" in message.inner_text()
 
 
+@pytest.mark.new_page
 def test_after_a_restart(explorer, live):
     """Temporary files are gone, and the next run makes them again under the same names."""
     before, saved = explorer.drawn(), explorer.editor.serialized()
@@ -265,6 +267,7 @@ def test_its_own_failure_is_said_too(explorer):
     explorer.page.locator(".concept-explorer .error", has_text="image: 512 x 512 pixels have other proportions").wait_for()
 
 
+@pytest.mark.new_page
 def test_a_template_that_was_only_run_has_its_maps_after_a_reload(editor, workflow):
     editor.page.evaluate("(workflow) => app.loadGraphData(workflow, true, true, 'a template')", workflow)
     explorer = Explorer(editor)
