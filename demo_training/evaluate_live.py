@@ -55,14 +55,14 @@ def masks_of(demo, seed):
     sigmas = sorted(run.steps, reverse=True)
     shares = torch.stack([shares_of(recording, run.steps[sigma]) for sigma in sigmas])
     maps = live_maps(recording, run, run.steps[sigmas[-1]])
-    size = run.size
-    finished = replace(maps, values=shares[int(0.7 * len(sigmas)) :].mean(0).unflatten(2, run.grid))
+    size = run.size[1:]
+    finished = replace(maps, values=shares[int(0.7 * len(sigmas)) :].mean(0).unflatten(2, run.grid[1:]))
     found = {}
     for way, weigh in WAYS.items():
         for steps in STEPS:
             weights = torch.tensor(weigh(sigmas[:steps]))
             so_far = (shares[:steps] * (weights / weights.sum())[:, None, None, None]).sum(0)
-            maps = replace(finished, values=so_far.unflatten(2, run.grid))
+            maps = replace(finished, values=so_far.unflatten(2, run.grid[1:]))
             found[way, steps] = [judged(maps, finished, str(shape), size) for shape in shapes]
     return found
 

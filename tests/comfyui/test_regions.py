@@ -40,7 +40,7 @@ def contrast(name: str) -> tuple[float, str]:
     for temperature in (apart * factor for factor in (0.01, 0.1, 0.3, 1.0, 3.0)):
         recording.recipe = Recipe(temperature=temperature)
         for concept in ("a", "b", "c", "a + b", "a + c", "b + c"):
-            mask, found = live_mask(live_maps(recording, run, step), concept, run.size)
+            mask, found = live_mask(live_maps(recording, run, step), concept, run.size[1:])
             varied[temperature, concept] = float(mask.flatten(1).std(1).amin()) if all(found) else 0.0
     return max(varied, key=lambda choice: varied[choice])
 

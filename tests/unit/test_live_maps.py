@@ -21,7 +21,7 @@ def recording_of(names=("circle", "sky", "sea"), **options):
 
 
 def run_of(batch):
-    return Run(batch, SIZE, GRID, (128, 128), lambda percent: 1 - percent)
+    return Run(batch, (1, *SIZE), (1, *GRID), (128, 128), lambda percent: 1 - percent)
 
 
 def heard(inside=5.0, present=(True, True)):
