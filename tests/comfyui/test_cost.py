@@ -13,7 +13,7 @@ from concept_attention.concept_core.record import receiver
 from concept_attention.concept_core.recording import host_copy
 from torch.utils._python_dispatch import TorchDispatchMode
 
-WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero")
+WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "allclose")
 
 
 class Waits(TorchDispatchMode):
@@ -74,6 +74,25 @@ def waits_in_steps(kind, model, cfg):
 
     sample_with(kind, model, visit, cfg)
     return waits.count
+
+
+def test_words_of_the_prompt_wait_in_the_first_step_alone(kind):
+    """There the model's prompt is compared with theirs."""
+    counts = []
+
+    def visit(model_k, noise, sigmas, extra_args, callback, disable):
+        for sigma in sigmas[:2]:
+            waits = Waits()
+            with waits.watching():
+                model_k(noise, sigma.expand(len(noise)), **extra_args)
+            counts[-1].append(sum(waits.count.values()))
+        return noise
+
+    for model in (kind.model, kind.record(concepts=kind.words())[0]):
+        counts.append([])
+        sample_with(kind, model, visit, 4.5)
+    (_, plain), (first, second) = counts
+    assert second == plain < first
 
 
 @pytest.mark.parametrize("spaces", ["output", "all"])
