@@ -6,6 +6,7 @@ from ..concept_core.families.encode_concepts import encode_concepts
 from ..concept_core.families.encode_prompt_words import encode_prompt_words
 from . import validation
 from .sockets import CATEGORY, Concepts
+from .told import shown
 
 
 class EncodeConcepts(io.ComfyNode):
@@ -56,7 +57,6 @@ class EncodeConcepts(io.ComfyNode):
                     "background does. This makes the map of a single concept sharp. Prompt syntax in it is left out.",
                 ),
             ],
-            hidden=[io.Hidden.unique_id],
             outputs=[Concepts.Output("concepts", tooltip="The encoded concepts, for Apply Concept Attention.")],
         )
 
@@ -68,11 +68,7 @@ class EncodeConcepts(io.ComfyNode):
     def execute(cls, clip, concepts, **options):
         encoded = encode_concepts(clip, concepts, **options, generic=GENERIC_WORDS, progress=ProgressBar(1).update_absolute)
         unseen = encoded.names[encoded.num_shown :]
-        if unseen and cls.hidden.unique_id:
-            from server import PromptServer  # there is one where a queue runs, and cannot be imported everywhere else
-
-            PromptServer.instance.send_progress_text(f"Competing unseen: {', '.join(unseen)}", cls.hidden.unique_id)
-        return io.NodeOutput(encoded)
+        return io.NodeOutput(encoded, ui=shown([f"Competing unseen: {', '.join(unseen)}"] if unseen else []))
 
 
 class PromptWords(io.ComfyNode):

@@ -3,6 +3,11 @@
 from ..concept_core.masks.masks import say
 
 
+def shown(lines: list[str]) -> dict:
+    """What the interface gets to show them in the node."""
+    return {"concept_attention_told": lines}
+
+
 class Told(list[str]):
     def __call__(self, text: str):
         say(text)
@@ -10,4 +15,4 @@ class Told(list[str]):
 
     def beside(self, preview) -> dict:
         """What the interface gets: a preview, and what was told."""
-        return {**preview.as_dict(), "concept_attention_told": list(self)}
+        return preview.as_dict() | shown(list(self))

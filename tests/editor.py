@@ -13,6 +13,7 @@ SETTINGS = {  # tests change some of them
     "Comfy.VueNodes.Enabled": False,
     "Comfy.Locale": "en",
     "Comfy.Minimap.Visible": False,
+    "Comfy.OnboardingCoachmarks.Seen": ["appMode", "firstRun"],  # of newer front ends
 }
 PATIENCE = 90  # seconds, on a machine with other work
 AS_ELEMENTS = {"Comfy.VueNodes.Enabled": True}

@@ -10,8 +10,8 @@ app.registerExtension({
     const widget = (name) => node.widgets.find((other) => other.name === name)
     const isConnected = (name) => node.isInputConnected(node.findInputSlot(name))
     const update = () => {
-      widget('threshold').disabled = widget('method').value !== 'threshold' && !isConnected('method')
-      widget('edge_radius').disabled = !isConnected('image')
+      disable(widget('threshold'), widget('method').value !== 'threshold' && !isConnected('method'))
+      disable(widget('edge_radius'), !isConnected('image'))
     }
     for (const [object, method] of [[widget('method'), 'callback'], [node, 'onConnectionsChange'], [node, 'onConfigure']]) {
       const before = object[method]
@@ -24,3 +24,9 @@ app.registerExtension({
     update()
   },
 })
+
+/** Nodes that are elements look at the options. */
+function disable(widget, isDisabled) {
+  widget.disabled = isDisabled
+  widget.options.disabled = isDisabled
+}

@@ -7,14 +7,13 @@ def test_what_competes_unseen_is_shown_on_the_node(editor, live):
         const node = app.graph.nodes.find((node) => node.type === 'ConceptAttentionEncodeConcepts')
         for (const [name, value] of Object.entries(values)) node.widgets.find((widget) => widget.name === name).value = value
     }"""
-    shown = """() => app.graph.nodes.find((node) => node.type === 'ConceptAttentionEncodeConcepts')
-        .widgets.map((widget) => String(widget.value)).find((text) => text.startsWith('Competing unseen'))"""
+    shown = editor.page.locator(".concept-told")
     for values, competing in [
         ({"concepts": "circle"}, "Competing unseen: sky, ground, grass, water, sand, snow, wall, brick wall, floor, trees"),
         ({"prompt": "a red circle and a blue square on grass"}, "Competing unseen: blue square, grass"),
     ]:
         editor.page.evaluate(set_widgets, values)
         editor.queue()
-        assert editor.page.evaluate(shown) == competing
+        assert shown.inner_text() == competing
     editor.center(editor.page.evaluate("app.graph.nodes.find((node) => node.type === 'ConceptAttentionEncodeConcepts').id"))
     editor.screenshot("competing")

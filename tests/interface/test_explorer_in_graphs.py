@@ -277,8 +277,12 @@ def test_a_template_that_was_only_run_has_its_maps_after_a_reload(editor, workfl
     explorer.wait()
 
 
+@BOTH_RENDERINGS
 def test_what_has_no_effect_in_concept_mask_is_greyed_out(editor):
-    editor.only("ConceptAttentionMask")
+    node = editor.only("ConceptAttentionMask")
+    if editor.page.evaluate("LiteGraph.vueNodesMode"):
+        editor.center(node)
+        editor.page.locator(f"[data-node-id='{node}'] input:disabled").first.wait_for()
     mask = "app.graph.nodes.find((node) => node.comfyClass.endsWith('Mask'))"
     disabled = f"() => {mask}.widgets.filter((widget) => widget.disabled).map((widget) => widget.name)"
     assert editor.page.evaluate(disabled) == ["threshold", "edge_radius"]
