@@ -1,4 +1,4 @@
-"""What comes before and after sampling: loading, decoding, heatmaps, masks, on the processor as in the nodes."""
+"""What comes before and after sampling, and beside it: loading, decoding, live maps, heatmaps, masks, on the processor as in the nodes."""
 
 import json
 import subprocess
@@ -16,6 +16,7 @@ from ..concept_core.maps.decode import decode
 from ..concept_core.masks.masks import masks
 from ..concept_core.record.receiver import Receiver
 from ..concept_core.recording.recording import Recording, Run
+from ..concept_core.steer.live import live_maps, live_mask
 from ..demo_model import DEMO_FAMILIES
 
 CASES = ((1024, 4), (2048, 8), (4096, 12))  # side in pixels, concepts
@@ -61,9 +62,10 @@ def rows():
         recording, samples = recorded(side, number)
         small = torch.rand(1, 3, side // 16, side // 16, generator=torch.Generator().manual_seed(1))
         image = torch.nn.functional.interpolate(small, size=(side, side), mode="bicubic").clamp(0, 1).movedim(1, -1).contiguous()
-        maps = decode(recording, samples)
+        maps, (run,) = decode(recording, samples), recording.runs
         works = {
             "Decode": lambda: decode(recording, samples),
+            "Live mask of one concept, once a step": lambda: live_mask(live_maps(recording, run, run.steps[1.0]), "concept 0", run.size),
             "Heatmap over the picture": lambda: heatmaps(maps, image),
             "Mask, one concept, soft": lambda: masks(maps, "concept 0", "soft", image=image),
             "Masks of all, soft": lambda: masks(maps, "*", "soft", image=image),

@@ -113,7 +113,7 @@ WAYS = {
 
 def main():
     args = parse_args()
-    demo, rows, seed = Demo(args.family), {way: [] for way in args.ways}, 0
+    demo, rows, seed = Demo(args.family), {way: [] for way in args.ways}, args.first
     while len(rows[args.ways[0]]) < args.prompts:
         case = Case(demo, seed)
         for way in rows if case.areas is not None else ():
@@ -130,6 +130,7 @@ def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("family", choices=["flux", "sd3"])
     parser.add_argument("--prompts", type=int, default=40)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first prompt")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS)[:3])
     return parser.parse_args()
 

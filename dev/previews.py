@@ -15,6 +15,7 @@ ROWS = {  # workflow: folder of what it saved, and its files from left to right
     "09 Repaint with inpainting nodes (demo)": ("concept_repaint_encode", ["first", "mask", "second", "third"]),
     "10 Cut out and composite (demo)": ("concept_cut_out", ["first", "mask", "other", "composite"]),
     "11 A prompt for each region (demo)": ("concept_regional", ["first", "mask_1", "mask_2", "second"]),
+    "23 A region while sampling (demo)": ("concept_live", ["without", "with"]),
 }
 STAND_INS = {  # workflow for a model that is not at hand: demo workflow whose picture stands in, and the model
     "12 Heatmaps with Flux dev": ("03 Heatmaps (demo)", "Flux dev"),
@@ -33,7 +34,7 @@ STAND_INS = {  # workflow for a model that is not at hand: demo workflow whose p
 
 def draw_previews(output, workflows, docs):
     rows = {name: [tile for kind in kinds for tile in tiles(output / folder, kind)] for name, (folder, kinds) in ROWS.items()}
-    sheets = {name: grid(row[:CARD], 2) for name, row in rows.items()}
+    sheets = {name: squared(grid(row[:CARD], 2)) for name, row in rows.items()}
     sheets["01 Explore concepts (demo)"] = squared(Image.open(docs / "explorer.jpg").crop(PANEL))
     sheets["02 Explore concepts as an app (demo)"] = tiles(output / "concept_segmentation", "segmentation")[0]
     for name, (demo, model) in STAND_INS.items():

@@ -79,7 +79,7 @@ def test_what_comes_before_and_after(monkeypatch, capsys):
     assert main(["after"]) == 0
     said = capsys.readouterr().out
     assert "ComfyUI loads this pack, and nothing that was not there" in said
-    assert sum(line.startswith("| 128 x 128, 2 concepts") for line in said.splitlines()) == 7 + len(after.DEAREST)
+    assert sum(line.startswith("| 128 x 128, 2 concepts") for line in said.splitlines()) == 8 + len(after.DEAREST)
 
 
 def test_a_recording_keeps_half_of_float32():

@@ -155,6 +155,16 @@ def test_each_region_has_what_its_prompt_says(run):
         assert (thing * mask).sum() > 0.6 * thing.sum() and (thing * elsewhere).sum() < 0.1 * thing.sum()
 
 
+def test_a_region_while_sampling_has_what_its_prompt_says_and_all_else_stays(run):
+    _, _, shown = run("23 A region while sampling (demo)")
+    heart, circle = coverage_by_colour(shown["without"][0], ["blue", "black"], "grass")[:2] > 0.5
+    purple, blue, black, grass = coverage_by_colour(shown["with"][0], ["purple", "blue", "black"], "grass") > 0.5
+    assert min(heart.sum(), circle.sum()) > 1000
+    assert purple[heart].mean() > 0.8 and blue.mean() < 0.005
+    assert black[circle].mean() > 0.9 and purple[circle].mean() < 0.02
+    assert grass[~(heart | circle)].mean() > 0.98
+
+
 def test_the_segmentation_has_all_things(run):
     prompt, result, shown = run("05 All concepts at once (demo)")
     things = coverage_by_colour(shown["picture"][0], ["red", "blue", "yellow"], "grass")
