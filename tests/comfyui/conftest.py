@@ -19,6 +19,12 @@ def each_kind(request):
     return made(request.param)
 
 
+@pytest.fixture(params=[name for name, about in KINDS.items() if about.get("frames") != 3])
+def picture_kind(request):
+    """Of every family that does not make clips."""
+    return made(request.param)
+
+
 @pytest.fixture(params=[name for name, about in KINDS.items() if about.get("has_vectors", True)])
 def kind_with_vectors(request):
     return made(request.param)

@@ -69,16 +69,16 @@ def mask_of_first_step(recording, kind, size=SIZE):
 
 @pytest.mark.parametrize("cfg", [1.0, 3.0])
 @pytest.mark.parametrize("base", [list, by_default], ids=["combined", "default"])
-def test_its_mask_is_the_map_of_the_step_before(each_kind, base, cfg):
+def test_its_mask_is_the_map_of_the_step_before(picture_kind, base, cfg):
     """To the bit: as if somebody had stopped after the first of two steps, and drawn the mask of that for the second."""
-    first, _, other = each_kind.prompts
-    patched, recording = recorded(each_kind)
+    first, _, other = picture_kind.prompts
+    patched, recording = recorded(picture_kind)
     options = dict(steps=2, batch=2, cfg=cfg)
-    samples = each_kind.sample(patched, positive=region(recording, other, each_kind, strength=1.5) + base(first), **options)
-    mask = mask_of_first_step(recording, each_kind, samples.shape[-2:])
+    samples = picture_kind.sample(patched, positive=region(recording, other, picture_kind, strength=1.5) + base(first), **options)
+    mask = mask_of_first_step(recording, picture_kind, samples.shape[-2:])
     by_hand = changed(other, mask=mask if samples.ndim == 4 else mask[:, None], mask_strength=1.5, start_percent=0.25)
-    assert torch.equal(samples, each_kind.sample(positive=by_hand + base(first), **options))
-    assert not torch.equal(samples, each_kind.sample(**options))
+    assert torch.equal(samples, picture_kind.sample(positive=by_hand + base(first), **options))
+    assert not torch.equal(samples, picture_kind.sample(**options))
 
 
 @pytest.mark.parametrize("cfg", [1.0, 3.0])

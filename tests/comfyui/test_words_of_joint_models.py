@@ -18,7 +18,7 @@ from kinds import KINDS, made
 from probe import call_at
 
 CROSS_ATTENTION = ("cosmos", "anima", "sd15", "sd2", "sdxl")
-JOINT = [name for name in KINDS if name not in CROSS_ATTENTION]
+JOINT = [name for name, about in KINDS.items() if name not in CROSS_ATTENTION and about.get("frames") != 3]
 SIGMA = 0.7
 WITHIN = {"krea2": 1e-4}  # as in test_restated.py
 
