@@ -201,7 +201,7 @@ def test_the_preview_shows_shares_of_words():
     samples = kind.sample(patched, steps=1)
     ((drawn, base),) = shown
     maps = decode(recording, samples)
-    assert drawn == over(base, maps.values[0], maps.num_shown, maps.image_size, maps.pixels_per_token) != base
+    assert drawn == over(base, maps.values[0], maps.names[: maps.num_shown], maps.image_size, maps.pixels_per_token) != base
 
 
 def test_single_blocks():
