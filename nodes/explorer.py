@@ -67,7 +67,7 @@ class Explorer(io.ComfyNode):
     def execute(cls, maps, pinned, threshold, image=None):
         mask, known = selected_mask(maps, pinned, threshold, image)
         pictures = [] if image is None else [saved(jpeg(picture), ".jpg") for picture in pictures_for(maps, image)[: len(image)]]
-        edges = [] if image is None else [[saved(png(levels), ".png") for levels in picture] for picture in with_edges(maps, image)]
+        edges = [] if image is None else [saved(png(levels.flatten(0, 1)), ".png") for levels in with_edges(maps, image)]
         used = {"pictures": pictures, "edges": edges, "pinned": pinned, "threshold": threshold}
         shown = saved(json.dumps(explorable(maps) | used).encode(), ".json")
         return io.NodeOutput(mask.to(intermediate_device()), known, ui={"concept_explorer": [shown]})
@@ -83,7 +83,7 @@ def jpeg(picture) -> bytes:
 
 
 def png(levels) -> bytes:
-    """Of a map [H, W] uint8."""
+    """Of numbers [H, W] uint8."""
     file = bytes_io.BytesIO()
     Image.fromarray(levels.numpy()).save(file, "PNG", compress_level=1)
     return file.getvalue()

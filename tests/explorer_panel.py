@@ -88,7 +88,7 @@ class Explorer:
 def places(explorer):
     """name → the point [across, down] where the picture is most of that concept, by the segments' colours."""
     explorer.button("Segments").click()
-    explorer.page.locator(".concept-explorer input").fill("1")
+    explorer.page.locator(".concept-explorer label input").fill("1")
     drawn = explorer.drawn()
     found = {}
     for name in CONCEPTS:
@@ -102,5 +102,5 @@ def places(explorer):
             found[name] = ((across + 0.5) / drawn.shape[1], (down + 0.5) / drawn.shape[0])
     assert len(found) >= 3 and "grass" in found
     explorer.button("Heatmap").click()
-    explorer.page.locator(".concept-explorer input").fill("0.7")
+    explorer.page.locator(".concept-explorer label input").fill("0.7")
     return found

@@ -1,5 +1,7 @@
 """From a sampled clip to masks of its frames, with ComfyUI's own nodes."""
 
+import copy
+
 import comfy.ldm.wan.vae
 import comfy.sd
 import pytest
@@ -11,6 +13,7 @@ from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.masks.masks import masks
 from concept_attention.concept_core.record.encode_image import encode_image
 from concept_attention.concept_core.record.regions import with_region
+from concept_attention.concept_core.recording.scores import CROSS_SHARE
 from concept_attention.concept_core.steer.region import Region
 from kinds import made
 
@@ -107,3 +110,25 @@ def test_live_maps_of_clips_are_refused():
     region = with_region(kind.prompts[2], Region(recording, "a"))
     with pytest.raises(ValueError, match="The live maps steer pictures, and this latent is a clip"):
         kind.sample(patched, positive=[*kind.prompts[0], *region], steps=3)
+
+
+def test_ltx_against_float64():
+    """What each block's cross-attention asks with, heard at its norm, times keys that are made anew."""
+    kind = made("ltx")
+    blocks, asked = kind.model.model.diffusion_model.transformer_blocks, []
+    hooks = [block.attn2.q_norm.register_forward_hook(lambda module, given, out: asked.append(out.double())) for block in blocks]
+    patched, recording = kind.record(spaces="all")
+    kind.sample(patched, steps=1, batch=2)
+    for hook in hooks:
+        hook.remove()
+    (step,) = recording.runs[0].steps.values()
+    network = copy.deepcopy(kind.model.model.diffusion_model).double()
+    context = network.caption_projection(kind.concepts.embeddings.double()[None])
+    for block, q, raw, shares in zip(network.transformer_blocks, asked, step["cross-attention"], step[CROSS_SHARE], strict=True):
+        attention = block.attn2
+        k = attention.k_norm(attention.to_k(context)).unflatten(2, (attention.heads, -1)).transpose(1, 2)
+        q = q.unflatten(2, (attention.heads, -1)).transpose(1, 2)
+        scores = kind.concepts.token_weights.double() @ k @ q.transpose(2, 3) / attention.dim_head**0.5
+        torch.testing.assert_close(raw.double(), scores.mean(1), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(shares.double(), scores.softmax(2).mean(1), rtol=1e-4, atol=1e-5)
+    assert recording.runs[0].grid == (3, 4, 6) and q.shape[2] == 72

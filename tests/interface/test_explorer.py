@@ -41,7 +41,7 @@ def test_the_spot_is_right_at_any_zoom(explorer, scale):
 
 def test_resting_on_a_concept_shows_its_map(explorer):
     spots = places(explorer)
-    explorer.page.locator(".concept-explorer input").fill("1")
+    explorer.page.locator(".concept-explorer label input").fill("1")
     for name, (across, down) in spots.items():
         explorer.row(name).hover()
         assert explorer.seen() == [name]
@@ -72,7 +72,7 @@ def test_the_picture_alone_while_a_key_is_held(explorer):
     alone = explorer.drawn()
     explorer.page.keyboard.up("o")
     assert (explorer.drawn() == covered).all()
-    explorer.page.locator(".concept-explorer input").fill("0")
+    explorer.page.locator(".concept-explorer label input").fill("0")
     assert (explorer.drawn() == alone).all() and (alone != covered).any()
 
 
@@ -137,7 +137,7 @@ LOADERS = "() => app.graph.nodes.filter((node) => node.type === 'LoadImage').len
 def masked(explorer):
     """What the mask view leaves light."""
     explorer.button("Mask").click()
-    explorer.page.locator(".concept-explorer input").fill("1")
+    explorer.page.locator(".concept-explorer label input").fill("1")
     return (explorer.drawn() != [12, 12, 16]).any(2)
 
 
@@ -218,7 +218,7 @@ def test_the_mask_that_is_drawn_comes_out_of_both_nodes(explorer, text):
     )
     explorer.set_widget("pinned", text)
     explorer.button("Mask").click()
-    explorer.page.locator(".concept-explorer input").fill("1")
+    explorer.page.locator(".concept-explorer label input").fill("1")
     count = 1 + text.count(",")
     shares = []
     for threshold in (0.3, 0.6):
@@ -270,7 +270,7 @@ def test_the_second_picture_has_its_own_maps(explorer):
 
 
 def test_opacity_acts_at_once(explorer):
-    slider = explorer.page.locator(".concept-explorer input")
+    slider = explorer.page.locator(".concept-explorer label input")
     slider.fill("0")
     picture = explorer.drawn()
     slider.fill("1")

@@ -9,7 +9,7 @@ export async function fetchMaps(file) {
   if (response.status === 404) return null
   const about = await response.json()
   const pictures = await Promise.all(about.pictures.map(picture))
-  const edges = await Promise.all(about.edges.map((files) => Promise.all(files.map(levels))))
+  const edges = await Promise.all(about.edges.map((file) => levels(file, about.names.length)))
   return { maps: new ConceptMaps(about, edges), pictures }
 }
 
@@ -20,16 +20,19 @@ async function picture(file) {
   return image
 }
 
-/** The numbers of a grey picture, as they are in the file. */
-async function levels(file) {
+/** The numbers of a grey picture, as they are in the file, of so many maps below one another. */
+async function levels(file, count) {
   const blob = await (await api.fetchApi(address(file))).blob()
   const image = await createImageBitmap(blob, { colorSpaceConversion: 'none', premultiplyAlpha: 'none' })
-  const { width, height } = image
-  const context = new OffscreenCanvas(width, height).getContext('2d')
+  const { width } = image
+  const context = new OffscreenCanvas(width, image.height).getContext('2d')
+  const height = image.height / count
   context.drawImage(image, 0, 0)
   image.close()
-  const { data } = context.getImageData(0, 0, width, height)
-  return { width, height, levels: Uint8Array.from({ length: width * height }, (_, i) => data[4 * i]) }
+  return Array.from({ length: count }, (_, place) => {
+    const { data } = context.getImageData(0, place * height, width, height)
+    return { width, height, levels: Uint8Array.from({ length: width * height }, (_, i) => data[4 * i]) }
+  })
 }
 
 function address(file) {

@@ -3,12 +3,13 @@
 const LEVELS = 65535
 
 export class ConceptMaps {
-  /** edges: for each picture and concept its map with the picture's edges, { width, height, levels }; none without pictures. */
+  /** edges: for each picture or frame and concept its map with the picture's edges, { width, height, levels }; none without pictures. */
   constructor(about, edges) {
     this.about = about
     this.edges = edges
     this.names = about.names
     this.shown = about.shown
+    this.isClip = about.is_clip
     ;[this.count, this.concepts, this.rows, this.columns] = about.shape
     const bytes = Uint8Array.from(atob(about.values), (char) => char.charCodeAt(0))
     const view = new DataView(bytes.buffer)
@@ -74,12 +75,17 @@ export class ConceptMaps {
     }
   }
 
-  /** Lowest and highest value over the shown concepts of a picture: the scale of its heatmaps. */
+  /** Lowest and highest value over the shown concepts of a picture, or of all frames of a clip: the scale of its heatmaps. */
   range(picture) {
-    const size = this.rows * this.columns
-    return extremes(this.values.subarray(picture * this.concepts * size, (picture * this.concepts + this.shown) * size))
+    if (!this.isClip) return extremes(this.ofShown(picture))
+    this.ofClip ??= extremes(Array.from({ length: this.count }, (_, frame) => extremes(this.ofShown(frame))).flat())
+    return this.ofClip
   }
 
+  ofShown(picture) {
+    const size = this.rows * this.columns
+    return this.values.subarray(picture * this.concepts * size, (picture * this.concepts + this.shown) * size)
+  }
 }
 
 export function extremes(values) {

@@ -2,6 +2,7 @@
 // that is the host's.
 
 import { actionsOf } from './actions.js'
+import { ClipBar } from './clip.js'
 import { grey, heatmap, mask, segmentation } from './drawing.js'
 import { ICONS, make } from './elements.js'
 import { cut, union, withoutSmallParts } from './masks.js'
@@ -21,6 +22,7 @@ export class ExplorerPanel {
   constructor(host) {
     this.host = host
     this.maps = this.spot = this.hovered = this.current = this.pressed = null
+    this.frame = null // of a clip that plays or is dragged
     this.pictures = []
     this.full = new Map()
     this.failure = this.hint = ''
@@ -46,6 +48,17 @@ export class ExplorerPanel {
       }),
     )
     this.pager = make('span', { className: 'pager' }, {}, back, this.number, forth)
+    this.clip = new ClipBar(words, {
+      show: (frame) => {
+        this.frame = frame
+        this.refresh()
+      },
+      keep: (frame) => {
+        this.clip.pause()
+        this.frame = null
+        this.set({ picture: frame })
+      },
+    })
     this.canvas = make('canvas', { title: words.stage })
     this.marker = make('div', { className: 'marker', hidden: true })
     this.stage = make('div', { className: 'stage' }, {}, make('div', { className: 'frame' }, {}, this.canvas, this.marker))
@@ -57,7 +70,7 @@ export class ExplorerPanel {
     this.notes = make('div', { className: 'notes' })
     const opacity = make('label', { title: words.opacity }, {}, words.opacityShort, this.opacity)
     const bar = make('div', { className: 'bar' }, {}, ...this.views, opacity, this.pager)
-    const parts = [bar, this.stage, this.scale, caption, this.list, this.notes]
+    const parts = [bar, this.stage, this.clip.element, this.scale, caption, this.list, this.notes]
     this.element = make('div', { className: 'concept-explorer', tabIndex: 0 }, {}, ...parts)
     this.listen()
   }
@@ -91,7 +104,8 @@ export class ExplorerPanel {
 
   /** Show maps and their pictures, none or one for all or one each. */
   show(maps, pictures) {
-    Object.assign(this, { maps, pictures, spot: null, hovered: null, current: null, hint: '' })
+    Object.assign(this, { maps, pictures, spot: null, hovered: null, current: null, frame: null, hint: '' })
+    this.clip.open(maps)
     this.full.clear()
     const [height, width] = maps.about.image_size
     const scale = Math.min(1, LONGEST / Math.max(height, width))
@@ -137,7 +151,7 @@ export class ExplorerPanel {
   }
 
   get picture() {
-    return Math.min(this.host.state.picture, this.maps.count - 1)
+    return Math.min(this.frame ?? this.host.state.picture, this.maps.count - 1)
   }
 
   /** What is selected: { selections, unknown }. */
@@ -166,7 +180,7 @@ export class ExplorerPanel {
 
   turn(step) {
     this.spot = null
-    this.set({ picture: (this.picture + step + this.maps.count) % this.maps.count })
+    this.clip.keep((this.picture + step + this.maps.count) % this.maps.count)
   }
 
   key(event) {
@@ -180,6 +194,7 @@ export class ExplorerPanel {
     } else if (turn) this.turn(turn)
     else if (event.key === 'Enter' || event.key === ' ') this.select(this.seen[0][0], event.shiftKey)
     else if (event.key.toLowerCase() === 'o') return this.uncover(true, event)
+    else if (event.key.toLowerCase() === 'p' && this.maps.isClip) this.clip.toggle()
     else return
     event.preventDefault()
     event.stopPropagation()
@@ -307,7 +322,8 @@ export class ExplorerPanel {
     const { maps } = this
     const { words } = this.host
     const { shares } = maps.about
-    this.caption.textContent = this.spot ? words.here[shares ? 0 : 1] : words.everywhere[shares ? 0 : 1]
+    const everywhere = maps.isClip ? words.inFrame : words.everywhere
+    this.caption.textContent = (this.spot ? words.here : everywhere)[shares ? 0 : 1]
     this.list.replaceChildren(...rows(this.ranked(), maps, shares ? [0, 1] : maps.range(this.picture), words))
   }
 
@@ -315,6 +331,7 @@ export class ExplorerPanel {
     const { spot } = this
     const seen = this.seen.flat()
     const selected = this.selected.selections.flat()
+    this.clip.mark(this.picture, seen)
     for (const row of this.list.children) {
       const place = Number(row.dataset.place)
       row.classList.toggle('seen', seen.includes(place))
