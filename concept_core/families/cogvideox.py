@@ -1,7 +1,6 @@
 """CogVideoX: text and video run through the same weights, each with a modulation of its own."""
 
 import torch
-from comfy.ldm.cogvideo.model import get_timestep_embedding
 from torch import Tensor
 from torch.nn.functional import gelu
 
@@ -77,6 +76,8 @@ class CogVideoXStream(SingleStream):
 
     def time_embedding(self, dtype) -> Tensor:
         """[B, width] of the timestep and, in image to video of CogVideoX 1.5, of the offset."""
+        from comfy.ldm.cogvideo.model import get_timestep_embedding  # which older ComfyUIs do not have
+
         network = self.network
 
         def embedded(numbers, width):
