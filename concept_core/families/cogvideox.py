@@ -19,7 +19,7 @@ class CogVideoX(Family):
     clip_hint = "For CogVideoX load T5-XXL with CLIPLoader, type cogvideox."
     clip_type = "cogvideox"
     recipe = Recipe()
-    is_video = True
+    frames_per_latent = 4
     hears_prompt_words = False
 
     @staticmethod

@@ -19,8 +19,8 @@ class Family:
     name: with the variants it covers. key: of one word. encoders: the text encoders that can read concepts for it, by name.
     clip_hint: how a user gets such a CLIP. clip_type: what ComfyUI's loaders call its type.
     wrapper: the kind of ComfyUI's wrappers around what is called with the latent.
-    patch: latent pixels across one image token. is_video: whether a latent may have several frames. spaces: in which there are
-    scores, the one that maps are made in first.
+    patch: latent pixels across one image token. frames_per_latent: of a clip, how many frames each frame of its latent but the first
+    one stands for; 0 where there are no clips. spaces: in which there are scores, the one that maps are made in first.
     normalises_concepts: whether a concept's output vector is scaled to length 1 before the dot product. recipe: how the family's
     authors make maps of its scores. hears_prompt_words: whether the prompt's own words can be concepts. sums_prompt_words: whether what is
     kept of those is DAAM's sum over all steps.
@@ -35,7 +35,7 @@ class Family:
     normalises_concepts = False
     spaces: tuple[str, ...] = SPACES
     recipe: Recipe = UNPUBLISHED
-    is_video = False
+    frames_per_latent = 0
     hears_prompt_words = True
     sums_prompt_words = False
 
@@ -110,11 +110,6 @@ class Family:
     def patches(self) -> Size:
         """Frames, rows and columns of a latent in one image token."""
         return self.patch_frames, self.patch, self.patch
-
-    @property
-    def frames_per_latent(self) -> int:
-        """Of a clip, how many frames each frame of its latent but the first one stands for; 0 where there are no clips."""
-        return self.latent_format.temporal_downscale_ratio if self.is_video else 0
 
     def token_grid(self, latent: Tensor) -> Size:
         """Frames, rows and columns of image tokens of a latent; sizes that are no multiple of the patch are padded up."""

@@ -101,7 +101,7 @@ class HunyuanVideo(Hunyuan):
     clip_hint = "For HunyuanVideo load CLIP-L and Llama with DualCLIPLoader, type hunyuan_video."
     clip_type = "hunyuan_video"
     stream: type[HunyuanStream] = HunyuanVideoStream
-    is_video = True
+    frames_per_latent = 4
     hears_prompt_words = False
 
     @staticmethod

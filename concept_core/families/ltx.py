@@ -13,7 +13,7 @@ class LTXVideo(Family):
     clip_hint = "For LTX-Video load T5-XXL with CLIPLoader, type ltxv."
     clip_type = "ltxv"
     spaces = ("cross-attention",)
-    is_video = True
+    frames_per_latent = 8
     hears_prompt_words = False
 
     @staticmethod

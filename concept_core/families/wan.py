@@ -15,7 +15,7 @@ class Wan(Family):
     clip_hint = "For Wan load umT5-XXL with CLIPLoader, type wan."
     clip_type = "wan"
     spaces = ("cross-attention",)
-    is_video = True
+    frames_per_latent = 4
     hears_prompt_words = False
 
     @staticmethod

@@ -201,7 +201,7 @@ class Recorder:
 
     def new_run(self, noise: Tensor, model_sampling) -> Run:
         size, pixel = size_of(noise), self.family.latent_pixel
-        if size[0] > 1 and not self.family.is_video:
+        if size[0] > 1 and not self.family.frames_per_latent:
             raise ValueError(
                 f"Concept Attention does not record clips or layers of {self.family.name}, and this latent {list(noise.shape)} has "
                 f"{size[0]} of them: bypass the Apply node."

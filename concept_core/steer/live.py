@@ -49,7 +49,7 @@ def live_maps(recording: Recording, run: Run, step: Mapping[str, Tensor], rows: 
     if run.size[0] > 1:
         raise ValueError("The live maps steer pictures, and this latent is a clip: take the Concept Region out.")
     return Maps(
-        values=shares_of(recording, step, rows).cpu().unflatten(2, run.grid[1:]),
+        values=shares_of(recording, step, rows).detach().cpu().unflatten(2, run.grid[1:]),
         names=recording.concepts.names,
         num_shown=recording.concepts.num_shown,
         softmaxed=True,

@@ -9,6 +9,7 @@ import torch
 import weights_recipe
 from comfy_extras.nodes_context_windows import ContextWindowsManualNode
 from concept_attention.concept_core.draw.explorer import explorable
+from concept_attention.concept_core.families.registry import family_of
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.masks.masks import masks
 from concept_attention.concept_core.record.encode_image import encode_image
@@ -132,3 +133,10 @@ def test_ltx_against_float64():
         torch.testing.assert_close(raw.double(), scores.mean(1), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(shares.double(), scores.softmax(2).mean(1), rtol=1e-4, atol=1e-5)
     assert recording.runs[0].grid == (3, 4, 6) and q.shape[2] == 72
+
+
+@pytest.mark.parametrize("name", ["cogvideox", "hunyuan-video", "hunyuan-video-1.5", "wan", "ltx"])
+def test_frames_of_a_latents_frame_are_those_of_its_format(name):
+    """Which older ComfyUIs do not tell."""
+    model = made(name).model
+    assert family_of(model).frames_per_latent == model.get_model_object("latent_format").temporal_downscale_ratio
