@@ -18,7 +18,7 @@ class Decode(io.ComfyNode):
             inputs=[
                 Recording.Input("recording", tooltip="From Apply Concept Attention, Encode Image for Concepts or Load Concept Recording."),
                 io.Latent.Input(
-                    "samples", tooltip="What the sampler gave out, unchanged: it tells which sampling to decode. Of clips one at a time."
+                    "samples", tooltip="What the sampler gave out, unchanged: it tells which sampling to decode. Decode one clip at a time."
                 ),
                 io.Combo.Input(
                     "space",

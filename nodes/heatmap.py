@@ -42,7 +42,7 @@ class Heatmap(io.ComfyNode):
                 io.Image.Output(
                     "heatmaps",
                     tooltip="One picture per concept; of several pictures, all concepts of the first come first. "
-                    "Of a clip all frames of the first concept come first.",
+                    "For a clip, all frames of the first concept come first.",
                 )
             ],
         )

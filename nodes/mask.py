@@ -89,7 +89,7 @@ class Mask(io.ComfyNode):
                 io.Mask.Output(
                     "mask",
                     tooltip="One for each picture and chosen concept, at the picture's size; all of the first picture come first. "
-                    "Of a clip all frames of the first concept come first.",
+                    "For a clip, all frames of the first concept come first.",
                 )
             ],
         )
@@ -133,7 +133,7 @@ class Segmentation(io.ComfyNode):
                 io.Mask.Output(
                     "masks",
                     tooltip="One for each picture and concept; they do not overlap. All of the first picture come first. "
-                    "Of a clip all frames of the first concept come first.",
+                    "For a clip, all frames of the first concept come first.",
                 ),
             ],
         )

@@ -17,9 +17,7 @@ class Region(io.ComfyNode):
             description="A prompt that acts only where a concept is being painted, in the same sampling: no mask to draw, no second pass.",
             search_aliases=["regional prompt", "attention couple", "mask prompt", "lora on one thing"],
             inputs=[
-                io.Conditioning.Input(
-                    "conditioning", tooltip="The prompt for the concept's place. LoRA hooks that it has act there alone too."
-                ),
+                io.Conditioning.Input("conditioning", tooltip="The prompt for the concept's place. Its LoRA hooks act only there too."),
                 Recording.Input(
                     "recording",
                     tooltip="From the Apply node whose model the sampler gets. "
@@ -65,7 +63,7 @@ class Region(io.ComfyNode):
                     "invert",
                     default=False,
                     advanced=True,
-                    tooltip="Everywhere but where the concept is. Where it is not found, the prompt does not act at all.",
+                    tooltip="The prompt acts everywhere but where the concept is. If the concept is not found, the prompt does not act.",
                 ),
             ],
             outputs=[

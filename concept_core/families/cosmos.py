@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..recording.recipe import Recipe
 from .cross_attention import ConceptScores
-from .family import Family, is_network, later_two_thirds
+from .family import Family, is_network
 from .joint import OVERRIDE, called, other_tokens
 
 
@@ -36,10 +36,6 @@ class CosmosPredict2(Family):
     @property
     def depth(self) -> int:
         return len(self.network.blocks)
-
-    @property
-    def default_blocks(self) -> range:
-        return later_two_thirds(self.depth)
 
     def new_stream(self, network, forward, inputs: dict) -> "CosmosListener":
         return CosmosListener(network, forward, self.token_grid(inputs["x"]))

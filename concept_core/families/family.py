@@ -73,7 +73,8 @@ class Family:
 
     @property
     def default_blocks(self) -> range:
-        raise NotImplementedError
+        """For blocks that go to the end of a network, where nothing is published."""
+        return later_two_thirds(self.depth)
 
     @property
     def later_blocks(self) -> list[tuple[str, int]]:
@@ -162,5 +163,5 @@ def is_network(model, module: str, name: str) -> bool:
 
 
 def later_two_thirds(depth: int) -> range:
-    """Where joint blocks go to the end of a network and nothing is published: in the first third text and picture have hardly met."""
+    """In the first third of a network text and picture have hardly met."""
     return range(depth // 3, depth)

@@ -5,7 +5,7 @@ from comfy.ldm.flux.layers import timestep_embedding
 from torch import Tensor
 
 from .double_stream import unrotated
-from .family import Family, is_network, later_two_thirds
+from .family import Family, is_network
 from .joint import Entered, other_tokens, split_heads
 from .single_stream import SingleStream, repeated
 
@@ -36,10 +36,6 @@ class Krea2(Family):
     @property
     def depth(self) -> int:
         return len(self.network.blocks)
-
-    @property
-    def default_blocks(self) -> range:
-        return later_two_thirds(self.depth)
 
     def new_stream(self, network, forward, inputs: dict) -> SingleStream:
         method = inputs.get("ref_latents_method", network.default_ref_method)

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from .cross_attention import BlockListener
-from .family import Family, is_network, later_two_thirds
+from .family import Family, is_network
 
 
 class LTXVideo(Family):
@@ -33,10 +33,6 @@ class LTXVideo(Family):
     @property
     def depth(self) -> int:
         return len(self.network.transformer_blocks)
-
-    @property
-    def default_blocks(self) -> range:
-        return later_two_thirds(self.depth)
 
     def new_stream(self, network, forward, inputs: dict) -> "LTXListener":
         return LTXListener(network, forward, self.token_grid(inputs["x"]))

@@ -5,7 +5,7 @@ from comfy.ldm.flux.math import apply_rope1
 from torch import Tensor
 
 from .double_stream import modulations, unrotated
-from .family import Family, is_network, later_two_thirds
+from .family import Family, is_network
 from .joint import Entered, JointStream
 
 
@@ -32,10 +32,6 @@ class QwenImage(Family):
     def depth(self) -> int:
         """All blocks but the last, whose text output goes nowhere: its text queries were never trained."""
         return len(self.network.transformer_blocks) - 1
-
-    @property
-    def default_blocks(self) -> range:
-        return later_two_thirds(self.depth)
 
     @property
     def later_blocks(self) -> list[tuple[str, int]]:

@@ -5,7 +5,7 @@ import math
 from torch import Tensor
 
 from .cross_attention import BlockListener
-from .family import Family, is_network, later_two_thirds
+from .family import Family, is_network
 
 
 class Wan(Family):
@@ -37,10 +37,6 @@ class Wan(Family):
     @property
     def depth(self) -> int:
         return len(self.network.blocks)
-
-    @property
-    def default_blocks(self) -> range:
-        return later_two_thirds(self.depth)
 
     def new_stream(self, network, forward, inputs: dict) -> "WanListener":
         return WanListener(network, forward, self.token_grid(inputs["x"]), *self.tokens_beside(network, inputs))

@@ -5,7 +5,7 @@ from comfy.ldm.flux.math import apply_rope1
 from torch import Tensor
 
 from .double_stream import unrotated
-from .family import Family, is_network, later_two_thirds
+from .family import Family, is_network
 from .joint import Entered, clamped, other_tokens
 from .single_stream import SingleStream, repeated
 
@@ -22,10 +22,6 @@ class NextDiT(Family):
     @property
     def depth(self) -> int:
         return len(self.network.layers)
-
-    @property
-    def default_blocks(self) -> range:
-        return later_two_thirds(self.depth)
 
     def new_stream(self, network, forward, inputs: dict) -> SingleStream:
         return NextDiTStream(network, forward, inputs)

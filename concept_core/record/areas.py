@@ -1,14 +1,16 @@
-"""Scores of parts of a picture or clip, laid where each part lies and averaged with given weights where several overlap."""
+"""Which part of a picture or clip each conditioning is for, and the mean of their scores where several overlap."""
 
 from dataclasses import dataclass
 
 import torch
+from comfy.samplers import finalize_default_conds, get_area_and_mult
 from torch import Tensor
 
 from ..recording.grid import Size
 from ..recording.grid import grid as grid_of
 
 SIDES = (-3, -2, -1)  # frames, rows, columns
+WEIGHED_BY = ("area", "strength", "mask", "mask_strength", "timestep_start", "timestep_end", "default", "uuid")
 
 
 @dataclass
@@ -62,3 +64,30 @@ def sum_patches(x: Tensor, patches: Size) -> Tensor:
     for side, patch in zip(SIDES, patches):
         x = x.unflatten(side, (-1, patch)).sum(side)
     return x
+
+
+def areas_of(conditionings, x_in, timestep) -> dict:
+    """uuid → Area of every conditioning that is active at `timestep`, with the weights that ComfyUI gives it.
+
+    ValueError where ComfyUI gives it weights that do not fit its area.
+    """
+    plain = {c["uuid"]: {"model_conds": {}, **{key: c[key] for key in WEIGHED_BY if key in c}} for c in conditionings}
+    defaults = [c for c in plain.values() if "default" in c]
+    weighed = [get_area_and_mult(c, x_in, timestep) for c in plain.values() if "default" not in c]
+    to_run = {None: [(one, 0) for one in weighed if one is not None]}
+    if defaults:
+        finalize_default_conds(None, to_run, [defaults], x_in, timestep, {})
+    return {one.uuid: as_area(one, plain[one.uuid]) for one, _ in to_run[None]}
+
+
+def as_area(weighed, plain) -> Area:
+    if weighed.mult.shape[2:] != weighed.input_x.shape[2:]:
+        raise ValueError(
+            "A default conditioning has an area of its own, and the other conditionings leave some of the picture to it: ComfyUI cannot "
+            "sample that, with Concept Attention or without. Take the area out of the default conditioning."
+        )
+    start = weighed.area[len(weighed.area) // 2 :] if weighed.area is not None else ()
+    even = not plain.keys() & {"area", "mask", "default"} and plain.get("strength", 1.0) > 0
+    weight = weighed.mult[:, 0]
+    weight = weight.reshape(len(weight), -1, *weight.shape[-2:])  # with a frame, which not all models' latents have
+    return Area((0, 0, 0, *start)[-3:], weight, even)

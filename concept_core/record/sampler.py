@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from comfy.patcher_extension import WrappersMP
-from comfy.samplers import CFGGuider, finalize_default_conds, get_area_and_mult
+from comfy.samplers import CFGGuider
 from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
@@ -20,7 +20,7 @@ from ..recording.recording import Recording, Run
 from ..recording.scores import ATTENDS_TO, PROMPT_WORDS
 from ..recording.vectors import BYTES
 from ..recording.window import check_window
-from .areas import Area
+from .areas import areas_of
 from .forward_pass import ForwardPass, OnDevice, Step
 from .memory import make_room, spare_the_picture
 from .preview import Draw, Preview
@@ -28,7 +28,6 @@ from .receiver import Receiver
 from .regions import REGION, Live, resolved
 
 KEY = "concept_attention"
-WEIGHED_BY = ("area", "strength", "mask", "mask_strength", "timestep_start", "timestep_end", "default", "uuid")
 
 
 def record_concepts(
@@ -324,30 +323,3 @@ def not_the_whole_picture(x):
         f"Concept Attention cannot record a part of the picture, or one that changes its size: the model was called on {list(x.shape)}, "
         "as context windows, tiled sampling and samplers that enlarge the latent do. Take that out, or bypass the Apply node."
     )
-
-
-def areas_of(conditionings, x_in, timestep) -> dict:
-    """uuid → Area of every conditioning that is active at `timestep`, with the weights that ComfyUI gives it.
-
-    ValueError where ComfyUI gives it weights that do not fit its area.
-    """
-    plain = {c["uuid"]: {"model_conds": {}, **{key: c[key] for key in WEIGHED_BY if key in c}} for c in conditionings}
-    defaults = [c for c in plain.values() if "default" in c]
-    weighed = [get_area_and_mult(c, x_in, timestep) for c in plain.values() if "default" not in c]
-    to_run = {None: [(one, 0) for one in weighed if one is not None]}
-    if defaults:
-        finalize_default_conds(None, to_run, [defaults], x_in, timestep, {})
-    return {one.uuid: as_area(one, plain[one.uuid]) for one, _ in to_run[None]}
-
-
-def as_area(weighed, plain) -> Area:
-    if weighed.mult.shape[2:] != weighed.input_x.shape[2:]:
-        raise ValueError(
-            "A default conditioning has an area of its own, and the other conditionings leave some of the picture to it: ComfyUI cannot "
-            "sample that, with Concept Attention or without. Take the area out of the default conditioning."
-        )
-    start = weighed.area[len(weighed.area) // 2 :] if weighed.area is not None else ()
-    even = not plain.keys() & {"area", "mask", "default"} and plain.get("strength", 1.0) > 0
-    weight = weighed.mult[:, 0]
-    weight = weight.reshape(len(weight), -1, *weight.shape[-2:])  # with a frame, which not all models' latents have
-    return Area((0, 0, 0, *start)[-3:], weight, even)
