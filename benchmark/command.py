@@ -12,6 +12,7 @@ Prints a table in Markdown. A ratio is the median over --pairs of samplings, wit
 import argparse
 import platform
 import sys
+import time
 
 import torch
 
@@ -26,13 +27,14 @@ SWEEPS = {
     "batch": [{"batch": n} for n in (1, 2)],
     "cfg": [{"cfg": n} for n in (1.0, 4.5)],
     "spaces": [{"spaces": name} for name in ("output + cross-attention", "all")],
+    "single_blocks": [{"single_blocks": True}],
     "window": [{"start_percent": 0.0, "end_percent": 0.5}, {"start_percent": 0.5, "end_percent": 1.0}],
     "ways": [{"way": way} for way in WAYS],
 }
 PLAIN = {"concepts": 4, "tokens": 1, "side": 1.0, "batch": 1, "cfg": 1.0, "spaces": "auto", "start_percent": 0.0, "end_percent": 1.0}
-PLAIN |= {"way": "nodes"}
+PLAIN |= {"way": "nodes", "single_blocks": False}
 WHAT = "a model; or what comes after sampling: decoding, heatmaps, masks; or the operations in a block"
-RECORDED = ("spaces", "start_percent", "end_percent")
+RECORDED = ("spaces", "start_percent", "end_percent", "single_blocks")
 
 
 @torch.no_grad()
@@ -51,17 +53,21 @@ def main(arguments: list[str]) -> int:
         return 0
     size = models.SIZES[args.size]
     model = models.build(size)
+    clock = time.perf_counter
+    if args.one_thread:
+        torch.set_num_threads(1)
+        clock = time.process_time
     print(f"{args.size}, {describe(size)}; {args.steps} steps, {args.pairs} pairs; {machine()}", flush=True)
     print("| | ratio | quarters | a plain sampling | extra peak | kept |\n|---|---|---|---|---|---|", flush=True)
     for change in [{}] + [change for sweep in args.sweep for change in SWEEPS[sweep] if change.items() - PLAIN.items()]:
-        cost = measure(model, size, PLAIN | change, args.steps, args.pairs)
+        cost = measure(model, size, PLAIN | change, args.steps, args.pairs, clock)
         print(row(", ".join(f"{knob} {value}" for knob, value in change.items()) or "4 concepts", cost), flush=True)
     return 0
 
 
-def measure(model, size, knobs, steps, pairs) -> Cost:
+def measure(model, size, knobs, steps, pairs, clock=time.perf_counter) -> Cost:
     side = int(size.side * knobs["side"]) // 16 * 16
-    sampling = Sampling(size, side, knobs["batch"], steps, knobs["cfg"])
+    sampling = Sampling(size, side, knobs["batch"], steps, knobs["cfg"], clock)
     kept: list[torch.Tensor] = []
     of_prompt = knobs["way"] == "words"
     chosen = knobs["concepts"], knobs["tokens"]
@@ -103,6 +109,7 @@ def parse(arguments):
     parser.add_argument("--sweep", nargs="*", default=[], choices=list(SWEEPS), help="what is changed, one after the other")
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--one-thread", action="store_true", help="count the process's own time, on one thread: where others work too")
     parser.add_argument("--gpu", action="store_true", help="without it, the processor")
     return parser.parse_args(arguments)
 

@@ -36,9 +36,10 @@ class Cost:
 
 
 class Sampling:
-    """Steps of one model on one latent."""
+    """Steps of one model on one latent. clock: seconds."""
 
-    def __init__(self, size: Size, side: int, batch: int, steps: int, cfg: float):
+    def __init__(self, size: Size, side: int, batch: int, steps: int, cfg: float, clock: Callable[[], float] = time.perf_counter):
+        self.clock = clock
         self.prompts, self.steps, self.cfg = (prompt(size, 1), prompt(size, 2)), steps, cfg
         self.latent = torch.zeros(batch, size.channels, *size.frames, side // 8, side // 8)
         self.noise = comfy.sample.prepare_noise(self.latent, 0)
@@ -46,11 +47,11 @@ class Sampling:
     def __call__(self, model) -> float:
         """Seconds."""
         finish()
-        started = time.perf_counter()
+        started = self.clock()
         choices = (self.steps, self.cfg, "euler", "simple", *self.prompts, self.latent)
         comfy.sample.sample(model, self.noise, *choices, seed=0, disable_pbar=True)
         finish()
-        return time.perf_counter() - started
+        return self.clock() - started
 
 
 def finish():

@@ -49,15 +49,23 @@ class Kind:
 
     def words(self, prompt=0, which="positive"):
         """Three words of one of its prompts, as Prompt Words gives them."""
-        context = self.prompts[prompt][0][0][0]
-        weights = torch.zeros(3, len(context))
+        (((context,), options),) = self.prompts[prompt]
+        tokens, refined = context, {}
+        if self.name == "anima":
+            refined = {"sequences": (context,), "refiner_ids": (options["t5xxl_ids"],), "refiner_weights": (options["t5xxl_weights"],)}
+            tokens = torch.zeros(len(options["t5xxl_ids"]), self.width)
+        weights = torch.zeros(3, len(tokens))
         weights[0, 1], weights[1, [2, 4]], weights[2, -1] = 1, 0.5, 1
-        return Concepts(("a", "b", "c"), 3, self.encoder, context, weights, of_prompt=which)
+        return Concepts(("a", "b", "c"), 3, self.encoder, tokens, weights, of_prompt=which, **refined)
 
     def _prompt(self, generator):
         context = torch.randn(1, self.length, self.width, generator=generator)
         options = {"attention_mask": torch.ones(1, self.length, dtype=torch.int)} if self.masked else {}
-        return conditioning(context, torch.randn(1, self.pooled, generator=generator) if self.pooled else None, **options)
+        pooled = torch.randn(1, self.pooled, generator=generator) if self.pooled else None
+        if self.name == "anima":  # T5's reading is another one than Qwen's, of another length
+            weights = torch.tensor([1, 1.3, 1, 0.7, 1, 1, 1, 1])
+            options = {"t5xxl_ids": torch.randint(32128, (8,), generator=generator), "t5xxl_weights": weights}
+        return conditioning(context, pooled, **options)
 
     def latent(self, size=(8, 12), batch=1):
         """Of zeros; size: in pixels of a family with two latent pixels across a token."""

@@ -19,8 +19,9 @@ def restated(family: str, model, x: Tensor, context: Tensor, options: dict, conc
     t = model.model.model_sampling.timestep(torch.tensor([sigma])).float()
     u = x.double() / (1 + sigma) if family == "cosmos" else x.double()
     c = concepts.embeddings.double() if family == "cosmos" else adapted(network.llm_adapter, concepts)
+    text = context.double() if family == "cosmos" else prompt_adapted(network.llm_adapter, context[0].double(), options)
     scores = []
-    for block, q in zip(network.blocks, queries(network, u, context.double(), t), strict=True):
+    for block, q in zip(network.blocks, queries(network, u, text, t), strict=True):
         k_c = concepts.token_weights.double() @ keyed(block.cross_attn, c)
         scores.append(k_c @ q.transpose(-1, -2) / math.sqrt(q.shape[-1]))
     s = torch.stack(scores)
@@ -53,6 +54,12 @@ def adapted(adapter, concepts) -> Tensor:
     """Each concept's tokens but the end after Anima's adapter, one concept after the other: [T, width]."""
     texts = zip(concepts.refiner_ids, concepts.sequences, strict=True)
     return torch.cat([one_adapted(adapter, ids, sequence.double())[:-1] for ids, sequence in texts])
+
+
+def prompt_adapted(adapter, sequence: Tensor, options: dict) -> Tensor:
+    """[1, 512, width]: each token's answer times its weight, and zeros behind them."""
+    answers = one_adapted(adapter, options["t5xxl_ids"], sequence) * options["t5xxl_weights"].double()[:, None]
+    return pad(answers, (0, 0, 0, 512 - len(answers)))[None]
 
 
 def one_adapted(adapter, ids: Tensor, sequence: Tensor) -> Tensor:

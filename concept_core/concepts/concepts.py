@@ -18,6 +18,7 @@ class Concepts:
     sequences: for models that refine a text before their blocks, each concept's whole text [L, width], of which its tokens are
     those from `starts` on.
     refiner_ids: for Anima, whose adapter asks by T5's numbers of a text's tokens: those of each concept [tokens with the end].
+    refiner_weights: by what the answers are multiplied, where the text is a prompt.
     of_prompt: "positive" or "negative" where the concepts are words of that prompt of the sampler's, whose tokens are T; those that
     belong to no word have weight 0.
     """
@@ -31,4 +32,5 @@ class Concepts:
     sequences: tuple[Tensor, ...] = ()
     starts: tuple[int, ...] = ()
     refiner_ids: tuple[Tensor, ...] = ()
+    refiner_weights: tuple[Tensor, ...] = ()
     of_prompt: str = ""

@@ -9,6 +9,7 @@ from ..recording.recipe import Recipe
 from .cross_attention import ConceptScores
 from .family import Family, is_network
 from .joint import OVERRIDE, called, other_tokens
+from .prompt_words import mask_of, record_words
 
 
 class CosmosPredict2(Family):
@@ -19,7 +20,6 @@ class CosmosPredict2(Family):
     clip_type = "cosmos"
     spaces = ("cross-attention",)
     recipe = Recipe()
-    hears_prompt_words = False
 
     @staticmethod
     def matches(model) -> bool:
@@ -54,6 +54,15 @@ class Anima(CosmosPredict2):
     def matches(model) -> bool:
         return is_network(model, "comfy.ldm.anima.model", "Anima")
 
+    def prompt_given(self, inputs: dict, forward) -> Tensor:
+        """Without the zeros that follow it."""
+        return inputs["context"][:, : len(forward.on_device.embeddings)]
+
+    def prompt_read(self, network, forward, dtype) -> Tensor:
+        concepts = forward.on_device
+        (text,), (ids,), (weights,) = concepts.sequences, concepts.refiner_ids, concepts.refiner_weights
+        return network.preprocess_text_embeds(text[None].to(dtype), ids[None], weights[None, :, None].to(dtype))[0, : len(ids)]
+
     def new_stream(self, network, forward, inputs: dict) -> "CosmosListener":
         return AnimaListener(network, forward, self.token_grid(inputs["x"]))
 
@@ -82,12 +91,15 @@ class CosmosListener:
             self.attended = index
         elif index == len(self.forward.blocks):
             with self.forward.spare_the_picture():
-                self.listen(index, q, k)
+                self.listen(index, q, k, mask_of(*args, **kwargs))
         return out
 
-    def listen(self, index: int, q: Tensor, k: Tensor):
+    def listen(self, index: int, q: Tensor, k: Tensor, mask: Tensor | None):
         if q.shape[2] != self.forward.image_tokens:
             raise other_tokens(q.shape[2], self.forward.image_tokens)
+        if self.forward.recording.concepts.of_prompt:
+            record_words(self.forward, (0, k.shape[2]), 0, q, k, mask)
+            return
         attention, once = self.network.blocks[index].cross_attn, self.forward.once_a_sampling
 
         def concept_keys():

@@ -14,6 +14,7 @@ from ..recording.grid import resized
 from ..recording.prompt_words import probabilities
 from ..recording.scores import cross_scores
 from .joint import OVERRIDE, called, other_tokens, split_heads
+from .prompt_words import mask_of, record_words
 
 
 class ConceptScores:
@@ -67,28 +68,31 @@ class BlockListener:
 
     def block(self, index: int, replaced: Callable | None, args: dict, extra: dict):
         """A block replacement, given the one that was there."""
-        attended: list[Tensor] = []
+        attended: list[tuple] = []
         options = args["transformer_options"]
         attention = partial(self.attention, options.get(OVERRIDE), attended)
         args = {**args, "transformer_options": {**options, OVERRIDE: attention}}
         out = replaced(args, extra) if replaced else extra["original_block"](args)
         if attended and index == len(self.forward.blocks) and not self.forward.is_over:
             with self.forward.spare_the_picture():
-                self.listen(index, attended[0])
+                self.listen(index, *attended[0])
         return out
 
-    def attention(self, overridden: Callable | None, attended: list[Tensor], function: Callable, q, k, v, *args, **kwargs):
-        """An attention override, given the one that was there. Keeps the queries of what was called last."""
+    def attention(self, overridden: Callable | None, attended: list[tuple], function: Callable, q, k, v, *args, **kwargs):
+        """An attention override, given the one that was there. Keeps queries, keys and mask of what was called last."""
         out = called(overridden, function, q, k, v, *args, **kwargs)
-        attended[:] = [q]
+        attended[:] = [(q, k, mask_of(*args, **kwargs))]
         return out
 
-    def listen(self, index: int, q: Tensor):
-        """q: [B, tokens, heads · d]"""
+    def listen(self, index: int, q: Tensor, k: Tensor, mask: Tensor | None):
+        """q, k: [B, tokens, heads · d]"""
         forward, heads, once = self.forward, self.heads(index), self.forward.once_a_sampling
         known = self.tokens_before + forward.image_tokens + self.tokens_behind
         if q.shape[1] != known:
             raise other_tokens(q.shape[1], known)
+        if forward.recording.concepts.of_prompt:
+            record_words(forward, (0, k.shape[1]), self.tokens_before, split_heads(q, heads), split_heads(k, heads), mask)
+            return
 
         def concept_keys():
             context = once("context", lambda: self.context(forward.concepts(q.dtype)[:1]))

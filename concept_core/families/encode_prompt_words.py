@@ -21,7 +21,8 @@ def encode_prompt_words(clip, text: str, words: str = "", prompt: str = "positiv
     which names those that are, or the CLIP is of no supported family.
     """
     encoder = choose_encoder(clip, "auto")
-    embeddings, readings = encoder.read(clip, text)
+    read = encoder.read(clip, text)
+    readings = read.readings
     spelled = [reading.spelled() for reading in readings]
 
     def places_of(word: str) -> tuple[int, ...]:
@@ -44,10 +45,20 @@ def encode_prompt_words(clip, text: str, words: str = "", prompt: str = "positiv
     if missing:
         raise ValueError(f'words: "{missing[0]}" is not in the prompt. Its words are: {", ".join(there) or "none that names something"}.')
     check_names(list(chosen))
-    weights = torch.zeros(len(chosen), len(embeddings))
+    weights = torch.zeros(len(chosen), len(read.embeddings))
     for row, places in enumerate(chosen.values()):
         weights[row, list(places)] = 1 / len(places)
-    return Concepts(tuple(chosen), len(chosen), encoder.name, embeddings, weights, of_prompt=prompt)
+    return Concepts(
+        names=tuple(chosen),
+        num_shown=len(chosen),
+        encoder=encoder.name,
+        embeddings=read.embeddings,
+        token_weights=weights,
+        sequences=read.sequences,
+        refiner_ids=read.refiner_ids,
+        refiner_weights=read.refiner_weights,
+        of_prompt=prompt,
+    )
 
 
 def of_embedding(clip, reading: Reading, name: str) -> list[int]:

@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable
+from functools import partial
 
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor
@@ -81,9 +82,13 @@ class Family:
         """Those after the last one with a concept output, as keys of ComfyUI's block replacements."""
         return []
 
-    def prompt_given(self, inputs: dict) -> Tensor:
-        """[B, tokens, width], as a text encoder made it; inputs: as new_stream has them."""
+    def prompt_given(self, inputs: dict, forward) -> Tensor:
+        """[B, tokens, width], as prompt_read has it; inputs: as new_stream has them."""
         return inputs["context"]
+
+    def prompt_read(self, network, forward, dtype) -> Tensor:
+        """[T, width], the prompt whose words are heard, as the network is to be given it."""
+        return forward.on_device.embeddings
 
     def as_authors_encode(self, options: dict) -> dict:
         """A conditioning's options, changed as the authors' code has them when it encodes pictures."""
@@ -135,11 +140,12 @@ class Family:
             inputs = {**call.arguments, **call.arguments.get("kwargs", {})}
 
             def new_stream(forward_pass):
-                if forward_pass.recording.concepts.of_prompt:
-                    forward_pass.copies = copies_of(forward_pass, self.prompt_given(inputs))
                 network = self.network_of(executor.class_obj)
-                # torch.compile's wrapper may lie around it
-                return self.new_stream(getattr(network, "_orig_mod", network), forward_pass, inputs)
+                network = getattr(network, "_orig_mod", network)  # torch.compile's wrapper may lie around it
+                if forward_pass.recording.concepts.of_prompt:
+                    given = self.prompt_given(inputs, forward_pass)
+                    forward_pass.copies = copies_of(forward_pass, given, partial(self.prompt_read, network, forward_pass))
+                return self.new_stream(network, forward_pass, inputs)
 
             with listening(inputs["x"], inputs["transformer_options"], new_stream) as options:
                 by_position = list(signature.parameters)[: len(args)]

@@ -134,7 +134,9 @@ class BlockListener:
         if self.index == 0:
             self.stream.begin(q.dtype)
         entered = self.stream.enter(self.index, self.args)
-        return partial(entered.leave, record_block(self.stream, entered, self.first, q, k, v, out, self.args))
+        concept_out = record_block(self.stream, entered, self.first, q, k, v, out, self.args)
+        is_last = self.index == self.forward.recording.depth - 1  # after which nothing asks for the concepts
+        return (lambda: None) if is_last else partial(entered.leave, concept_out)
 
     def leave(self):
         if self.after_block is None:

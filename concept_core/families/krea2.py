@@ -78,13 +78,13 @@ class Krea2Stream(SingleStream):
         block = self.network.blocks[index]
         attn = block.attn
         scale, shift, gate, mlp_scale, mlp_shift, mlp_gate = block.mod(self.time)
-        x = torch.addcmul(shift, block.prenorm(self.tokens), 1 + scale)
-        q, k, v = split_heads(attn.wq(x), attn.heads), split_heads(attn.wk(x), attn.kvheads), split_heads(attn.wv(x), attn.kvheads)
+        normed = torch.addcmul(shift, block.prenorm(self.tokens), 1 + scale)
+        projected = (attn.wq, attn.heads), (attn.wk, attn.kvheads), (attn.wv, attn.kvheads)
+        q, k, v = (split_heads(project(normed), heads) for project, heads in projected)
         q, k = attn.qknorm(q, k)
-        opened = attn.gate(x).sigmoid()
 
         def leave(concept_out):
-            x = torch.addcmul(self.tokens, gate, attn.wo(concept_out * opened))
+            x = torch.addcmul(self.tokens, gate, attn.wo(concept_out * attn.gate(normed).sigmoid()))
             self.tokens = torch.addcmul(x, mlp_gate, block.mlp(torch.addcmul(mlp_shift, block.postnorm(x), 1 + mlp_scale)))
 
         return Entered(q, repeated(k, attn.heads), repeated(v, attn.heads), leave)

@@ -14,7 +14,6 @@ class LTXVideo(Family):
     clip_type = "ltxv"
     spaces = ("cross-attention",)
     frames_per_latent = 8
-    hears_prompt_words = False
 
     @staticmethod
     def matches(model) -> bool:

@@ -1,4 +1,6 @@
-"""Words of the prompt where text and picture attend to one another: how much of its attention the picture gives to each."""
+"""Words of the prompt where the picture attends to text: how much of its attention it gives to each."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -33,15 +35,14 @@ def added(mask: Tensor) -> Tensor:
     return mask[:, None] if mask.ndim == 3 else mask
 
 
-def copies_of(forward, context: Tensor) -> int:
+def copies_of(forward, context: Tensor, prompt_read: Callable[..., Tensor]) -> int:
     """How often the model's context [B, tokens, width] holds the prompt whose words are heard: ComfyUI repeats it where the other prompt
-    is longer. ValueError if it is another one, which is looked at in the first step."""
-    prompt = forward.on_device.embeddings
-    copies, rest = divmod(context.shape[1], len(prompt))
+    is longer. ValueError if it is another one than prompt_read(dtype) gives [T, width], which is looked at in the first step."""
+    copies, rest = divmod(context.shape[1], len(forward.on_device.embeddings))
     if not rest and forward.receiver.heard:
         return copies
     context = forward.take(context)
-    repeated = prompt.repeat(copies, 1).to(context)
+    repeated = prompt_read(context.dtype).repeat(copies, 1).to(context)
     if rest or not torch.allclose(context.float(), repeated.float().expand_as(context), rtol=0.02, atol=0.02):
         which = forward.recording.concepts.of_prompt
         raise ValueError(

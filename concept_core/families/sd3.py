@@ -42,7 +42,7 @@ class SD3(Family):
     def later_blocks(self) -> list[tuple[str, int]]:
         return [("double_block", self.depth)]
 
-    def prompt_given(self, inputs: dict) -> Tensor:
+    def prompt_given(self, inputs: dict, forward) -> Tensor:
         return inputs["c_crossattn"]
 
     def new_stream(self, network, forward, inputs: dict) -> JointStream:

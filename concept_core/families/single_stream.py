@@ -47,7 +47,9 @@ class SingleStream:
         if index == 0:
             self.begin(q.dtype)
         entered = self.enter(index)
-        entered.leave(record_block(self, entered, first, q, k, v, out, {}))
+        concept_out = record_block(self, entered, first, q, k, v, out, {})
+        if index < self.forward.recording.depth - 1:  # after which nothing asks for the concepts
+            entered.leave(concept_out)
 
     def begin(self, dtype):
         """Bring the concepts to where the blocks begin."""

@@ -51,6 +51,17 @@ class Reading:
         return b"" if token is None else None
 
 
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt as ComfyUI encodes it [L, width], and which token of it is which. The others: as Concepts has them, of this one text."""
+
+    embeddings: Tensor
+    readings: list[Reading]
+    sequences: tuple[Tensor, ...] = ()
+    refiner_ids: tuple[Tensor, ...] = ()
+    refiner_weights: tuple[Tensor, ...] = ()
+
+
 class TextEncoder:
     """name: which concepts remember. is_causal: whether a token knows only those before it. auto: the tokens that stand for a concept.
 
@@ -68,9 +79,9 @@ class TextEncoder:
     def encode(self, clip, text: str) -> Encoded:
         raise NotImplementedError
 
-    def read(self, clip, prompt: str) -> tuple[Tensor, list[Reading]]:
-        """A prompt as ComfyUI encodes it, weights and embeddings included: [L, width], and which token of it is which."""
-        raise ValueError(f"Prompt Words does not read prompts of {self.name}. Name concepts with Encode Concepts.")
+    def read(self, clip, prompt: str) -> Prompt:
+        """Weights and embeddings included."""
+        raise NotImplementedError
 
 
 class T5Encoder(TextEncoder):
@@ -96,8 +107,8 @@ class T5Encoder(TextEncoder):
         start = embeddings.shape[1] - length  # SD3 puts T5's tokens behind CLIP's
         return Encoded(embeddings[0, start : start + len(tokens)].float().cpu())
 
-    def read(self, clip, prompt: str) -> tuple[Tensor, list[Reading]]:
-        return _read(clip, prompt, ["t5xxl"])
+    def read(self, clip, prompt: str) -> Prompt:
+        return _read(clip, prompt, [self.part])
 
 
 class CLIPEncoder(TextEncoder):
@@ -125,7 +136,7 @@ class CLIPEncoder(TextEncoder):
         embeddings = clip.encode_from_tokens({**empty, **padded})
         return Encoded(embeddings[0, 1 : 1 + len(tokens)].float().cpu())
 
-    def read(self, clip, prompt: str) -> tuple[Tensor, list[Reading]]:
+    def read(self, clip, prompt: str) -> Prompt:
         if self.other == "auto":
             return _read(clip, prompt, self.parts[:1])
         loaded = [part for part, names in ((self.parts[0], self.names), ("t5xxl", ["t5xxl"])) if _any_loaded(clip, names)]
@@ -167,13 +178,15 @@ class LanguageModel(TextEncoder):
         # A copy, or all of the padding is kept with it.
         return Encoded(embeddings[first:last].clone(), position, embeddings[: max(used, last)].clone(), first)
 
-    def read(self, clip, prompt: str) -> tuple[Tensor, list[Reading]]:
+    def read(self, clip, prompt: str) -> Prompt:
+        if self.part:  # of which the model refines what it reads, beside another encoder's
+            raise ValueError(f"Prompt Words does not read prompts of {self.name}. Name concepts with Encode Concepts.")
         ids, (start, stop) = self._ids(clip, prompt, {}), self._span(clip, prompt, {})
         embeddings = clip.encode_from_tokens(clip.tokenize(prompt))[0].float().cpu()
         cut, padding = self._cut(ids, embeddings), max(0, self.padded_to - len(embeddings))
         embeddings = torch.nn.functional.pad(embeddings, (0, 0, padding, 0))
         vocabulary = getattr(clip.tokenizer, clip.tokenizer.clip).inv_vocab
-        return embeddings, [Reading(clip.tokenizer.clip_name, tuple(ids[start:stop]), start - cut + padding, vocabulary)]
+        return Prompt(embeddings, [Reading(clip.tokenizer.clip_name, tuple(ids[start:stop]), start - cut + padding, vocabulary)])
 
     def _cut(self, ids, embeddings) -> int:
         """How many tokens of the template's beginning ComfyUI takes away."""
@@ -199,7 +212,7 @@ class LanguageModel(TextEncoder):
         return ids[: len(ids) - sum(1 for _ in takewhile(lambda token: token == pad, ids[::-1]))]
 
 
-def _read(clip, prompt: str, parts) -> tuple[Tensor, list[Reading]]:
+def _read(clip, prompt: str, parts) -> Prompt:
     """Of encoders whose tokens stand one behind the other."""
     chunks = clip.tokenize(prompt, return_word_ids=True)
     embeddings = clip.encode_from_tokens(clip.tokenize(prompt))[0].float().cpu()
@@ -208,7 +221,7 @@ def _read(clip, prompt: str, parts) -> tuple[Tensor, list[Reading]]:
     for part, tokens in read.items():
         readings.append(Reading(part, tuple(tokens), first, _tokenizer(clip, part).inv_vocab))
         first += len(tokens)
-    return embeddings, readings
+    return Prompt(embeddings, readings)
 
 
 def _tokenizer(clip, part):
@@ -245,6 +258,15 @@ class AnimaEncoder(TextEncoder):
         encoded = clip.encode_from_tokens(clip.tokenize(text, disable_weights=True), return_dict=True)
         read, ids = encoded["cond"][0].float().cpu(), encoded["t5xxl_ids"]
         return Encoded(torch.zeros(len(ids) - 1, read.shape[1]), sequence=read, refiner_ids=ids)
+
+    def read(self, clip, prompt: str) -> Prompt:
+        """T5's tokens, whose embeddings the model alone makes."""
+        encoded = clip.encode_from_tokens(clip.tokenize(prompt), return_dict=True)
+        read, ids = encoded["cond"][0].float().cpu(), encoded["t5xxl_ids"]
+        (chunk,) = clip.tokenize(prompt, return_word_ids=True)["t5xxl"]
+        tokens = tuple(token if word else None for token, _, word in chunk)
+        reading = Reading("t5xxl", tokens, 0, clip.tokenizer.t5xxl.inv_vocab)
+        return Prompt(torch.zeros(len(ids), read.shape[1]), [reading], (read,), (ids,), (encoded["t5xxl_weights"],))
 
 
 T5, CLIP = T5Encoder("t5", "t5xxl"), CLIPEncoder("clip", "lg", other="t5")

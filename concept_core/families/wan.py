@@ -16,7 +16,6 @@ class Wan(Family):
     clip_type = "wan"
     spaces = ("cross-attention",)
     frames_per_latent = 4
-    hears_prompt_words = False
 
     @staticmethod
     def matches(model) -> bool:

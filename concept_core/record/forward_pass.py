@@ -80,6 +80,7 @@ class OnDevice:
     spans: tuple[tuple[int, int], ...]
     used_tokens: Tensor
     refiner_ids: tuple[Tensor, ...] = ()
+    refiner_weights: tuple[Tensor, ...] = ()
 
     @classmethod
     def of(cls, concepts: Concepts) -> "OnDevice":
@@ -89,7 +90,8 @@ class OnDevice:
         weights = None if one_each else concepts.token_weights
         spans = tuple((start, start + count) for start, count in zip(concepts.starts, counts))
         used_tokens = concepts.token_weights.any(0).nonzero()[:, 0]
-        return cls(concepts.embeddings, weights, concepts.positions, concepts.sequences, spans, used_tokens, concepts.refiner_ids)
+        refiner = concepts.refiner_ids, concepts.refiner_weights
+        return cls(concepts.embeddings, weights, concepts.positions, concepts.sequences, spans, used_tokens, *refiner)
 
     def to(self, device: torch.device) -> "OnDevice":
         return replace(
@@ -100,6 +102,7 @@ class OnDevice:
             sequences=tuple(sequence.to(device) for sequence in self.sequences),
             used_tokens=self.used_tokens.to(device),
             refiner_ids=tuple(ids.to(device) for ids in self.refiner_ids),
+            refiner_weights=tuple(weights.to(device) for weights in self.refiner_weights),
         )
 
 

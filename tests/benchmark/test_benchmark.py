@@ -53,9 +53,11 @@ def test_the_ratio_is_the_median():
 
 
 def test_the_command(capsys):
-    assert main(["flux-small", "--pairs", "1", "--steps", "1", "--sweep", "concepts", "ways"]) == 0
+    threads = torch.get_num_threads()
+    assert main(["flux-small", "--pairs", "1", "--steps", "1", "--one-thread", "--sweep", "concepts", "ways", "single_blocks"]) == 0
+    torch.set_num_threads(threads)
     rows = [line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
-    assert rows[1:] == ["4 concepts", "concepts 1", "concepts 16", "way authors", "way probabilities", "way words"]
+    assert rows[1:] == ["4 concepts", "concepts 1", "concepts 16", "way authors", "way probabilities", "way words", "single_blocks True"]
 
 
 def test_a_unet_has_daam_s_sums_and_their_words(capsys):

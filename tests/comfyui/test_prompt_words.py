@@ -73,8 +73,40 @@ def test_a_word_that_is_not_there(words, text, message):
 
 
 def test_a_text_encoder_whose_prompts_are_not_read():
-    with pytest.raises(ValueError, match="Prompt Words does not read prompts of qwen3 of Anima. Name concepts with Encode Concepts"):
-        encode_prompt_words(tiny.language_model_clip("anima"), PROMPT, "cat")
+    with pytest.raises(ValueError, match="Prompt Words does not read prompts of llama of HunyuanVideo. Name concepts with Encode Concepts"):
+        encode_prompt_words(tiny.language_model_clip("hunyuan-video"), PROMPT, "cat")
+
+
+def test_words_of_wans_prompt():
+    clip = tiny.wan_clip()
+    words = encode_prompt_words(clip, "red car", "car")
+    tokens = [token for token, _ in clip.tokenize("red car")["umt5xxl"][0]]
+    assert clip.tokenizer.clip_umt5xxl.tokenizer.decode([tokens[place] for place in words.token_weights[0].nonzero()[:, 0]]) == "car"
+    assert torch.equal(words.embeddings, clip.encode_from_tokens(clip.tokenize("red car"))[0].float())
+
+
+def test_words_of_animas_prompt_are_found_among_what_its_adapter_makes():
+    """T5's tokens ask, with their weights. ComfyUI lets the adapter run before the model in its own inference mode, and else in it."""
+    clip, model = tiny.language_model_clip("anima"), made("anima").model
+    words = encode_prompt_words(clip, PROMPT, "cat, dog, red, fluffy cat")
+    spelled = [
+        clip.tokenizer.t5xxl.tokenizer.decode(words.refiner_ids[0][weights.nonzero()[:, 0]]).lower() for weights in words.token_weights
+    ]
+    assert spelled == ["cat cat", "dog", "red", "fluffy cat"]
+    assert sorted(set(words.refiner_weights[0].tolist())) == pytest.approx([1, 1.3])
+    positive, other = (clip.encode_from_tokens_scheduled(clip.tokenize(text)) for text in (PROMPT, PROMPT.replace("1.3", "1.1")))
+    maps = []
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            patched, recording = record_concepts(model, words)
+            options = {"positive": positive, "negative": other, "cfg": 2.0, "steps": 1}
+            samples = made("anima").sample(patched, **options)
+            assert torch.equal(samples, made("anima").sample(**options))
+            maps.append(decode(recording, samples, softmax=False).values)
+            with pytest.raises(ValueError, match="positive prompt is not the text that Prompt Words was given"):
+                made("anima").sample(patched, positive=other, steps=1)
+    torch.testing.assert_close(*maps, atol=1e-7, rtol=1e-5)
+    assert maps[0].std() > 1e-6 and maps[0].sum(1).max() < 1
 
 
 @pytest.mark.parametrize("options", [{}, {"cfg": 4.0, "batch": 2, "size": (7, 9), "sampler": "heun"}], ids=str)

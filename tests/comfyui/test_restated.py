@@ -59,7 +59,7 @@ def compare(kind, size, singles=False, **options):
     options = {**plain, **options}
     with torch.no_grad():
         call_at(patched, [[context, options]], [x, x], SIGMAS)
-    of_network = {"guidance": torch.tensor([0.0 if kind.name == "chroma" else 3.5])}
+    of_network = {"guidance": torch.tensor([0.0 if kind.name == "chroma" else 3.5]), **plain}
     if "reference_latents" in options:
         of_network["ref_latents"] = [kind.model.model.process_latent_in(reference) for reference in options["reference_latents"]]
         of_network["ref_latents_method"] = options["reference_latents_method"]

@@ -1,12 +1,15 @@
-"""Words of the prompt where text and picture attend to one another, and that they are found in each text encoder's prompts."""
+"""Words of the prompt in all families but U-Nets: where text and picture attend to one another, and where the picture does to text."""
 
 import dataclasses
+from contextlib import contextmanager
 
 import pytest
 import restated
+import restated_cosmos
 import restated_flux
 import restated_sd3
 import restated_single
+import restated_video
 import torch
 from concept_attention.concept_core.draw.preview import over, strongest_so_far
 from concept_attention.concept_core.maps.decode import decode
@@ -17,19 +20,36 @@ from concept_attention.concept_core.storage.files import load_recording, save_re
 from kinds import KINDS, made
 from probe import call_at
 
-CROSS_ATTENTION = ("cosmos", "anima", "sd15", "sd2", "sdxl")
-JOINT = [name for name, about in KINDS.items() if name not in CROSS_ATTENTION and about.get("frames") != 3]
+CROSS_ATTENTION = {"cosmos": restated_cosmos, "anima": restated_cosmos, "wan": restated_video}
+U_NETS = ("sd15", "sd2", "sdxl")
+PICTURES = [name for name, about in KINDS.items() if about.get("frames") != 3 and name not in U_NETS]
+JOINT = [name for name in PICTURES if name not in CROSS_ATTENTION]
 SIGMA = 0.7
 WITHIN = {"krea2": 1e-4}  # as in test_restated.py
 
 
-@pytest.fixture(params=JOINT)
+@pytest.fixture(params=PICTURES)
 def joint(request):
     return made(request.param)
 
 
 def attentions_of(kind, x, context, options):
     """Of each block, in float64: (queries, keys) [heads, tokens, d], the picture's last, by the restatements of the concept stream."""
+    with attended(restated, restated_single, restated_flux, restated_sd3) as calls:
+        if kind.name in ("flux", "sd3"):
+            streams = {"flux": restated_flux, "sd3": restated_sd3}[kind.name]
+            streams.restated(kind.model, x, context, options["pooled_output"], kind.concepts.embeddings[None], SIGMA)
+        else:
+            of_network = {"guidance": torch.tensor([0.0 if kind.name == "chroma" else 3.5])}
+            restate = restated.restated if kind.has_replacements else restated_single.restated
+            restate(kind.name, kind.model, x, context, of_network, kind.concepts, SIGMA)
+    tokens = max(k.shape[1] for _, k in calls)
+    return [(q, k) for q, k in calls if k.shape[1] == tokens and q.shape[1] != context.shape[1]]
+
+
+@contextmanager
+def attended(*modules):
+    """What attentions of restatements are called with while it is open: (queries, keys)."""
     calls = []
 
     def listened(module, name):
@@ -42,18 +62,10 @@ def attentions_of(kind, x, context, options):
         return attention
 
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((restated, "attention"), (restated_single, "attention"), (restated_flux, "softmax_attention"),
-                             (restated_sd3, "softmax_attention")):  # fmt: skip
+        for module in modules:
+            name = "attention" if hasattr(module, "attention") else "softmax_attention"
             patch.setattr(module, name, listened(module, name))
-        if kind.name in ("flux", "sd3"):
-            streams = {"flux": restated_flux, "sd3": restated_sd3}[kind.name]
-            streams.restated(kind.model, x, context, options["pooled_output"], kind.concepts.embeddings[None], SIGMA)
-        else:
-            of_network = {"guidance": torch.tensor([0.0 if kind.name == "chroma" else 3.5])}
-            restate = restated.restated if kind.has_replacements else restated_single.restated
-            restate(kind.name, kind.model, x, context, of_network, kind.concepts, SIGMA)
-    tokens = max(k.shape[1] for _, k in calls)
-    return [(q, k) for q, k in calls if k.shape[1] == tokens and q.shape[1] != context.shape[1]]
+        yield calls
 
 
 @pytest.mark.parametrize("size", [(6, 10), (7, 9)], ids=str)
@@ -78,6 +90,56 @@ def test_probabilities_agree_with_a_restatement_in_float64(name, size):
         of_text = logits.softmax(-1).mean(0)[:, : context.shape[1]]
         expected = words.token_weights.double() @ of_text.T
         assert (step[PROMPT_WORDS][block, 0] - expected).abs().max() <= WITHIN.get(name, 1e-5) * expected.abs().max(), block
+
+
+@pytest.mark.parametrize("size", [(6, 10), (7, 9)], ids=str)
+@pytest.mark.parametrize("name", CROSS_ATTENTION)
+def test_probabilities_of_cross_attention_agree_with_a_restatement_in_float64(name, size):
+    """Of all that the picture's token attends to: Anima's prompt is followed by zeros, which have a part in it and are no word's."""
+    kind, words = made(name), made(name).words()
+    x = torch.randn(kind.latent(size).shape, generator=torch.Generator().manual_seed(2))
+    ((context, options),) = kind.prompts[0]
+    patched, recording = kind.record(concepts=words)
+    with torch.no_grad():
+        call_at(patched, kind.prompts[0], [x], [SIGMA])
+    (step,) = recording.runs[0].steps.values()
+    with attended(CROSS_ATTENTION[name]) as calls:
+        CROSS_ATTENTION[name].restated(name, kind.model, x, context, options, kind.concepts, SIGMA)
+    of_text = [(q, k) for q, k in calls if k.shape[1] == (512 if name == "anima" else context.shape[1]) and q.shape[1] > 8]
+    for heard, (q, k) in zip(step[PROMPT_WORDS][:, 0], of_text, strict=True):
+        probabilities = (q @ k.transpose(1, 2) / q.shape[-1] ** 0.5).softmax(-1).mean(0)
+        expected = words.token_weights.double() @ probabilities[:, : words.token_weights.shape[1]].T
+        assert (heard - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+def test_probabilities_of_ltx():
+    """Of what each block's cross-attention asks with and is answered by, heard at its norms."""
+    kind, heard = made("ltx"), []
+    blocks = kind.model.model.diffusion_model.transformer_blocks
+    norms = [norm for block in blocks for norm in (block.attn2.q_norm, block.attn2.k_norm)]
+    hooks = [norm.register_forward_hook(lambda module, given, out: heard.append(out.double())) for norm in norms]
+    patched, recording = kind.record(concepts=kind.words())
+    samples = kind.sample(patched, steps=1, batch=2)
+    for hook in hooks:
+        hook.remove()
+    assert torch.equal(samples, kind.sample(steps=1, batch=2))
+    (step,) = recording.runs[0].steps.values()
+    for block, scores, q, k in zip(blocks, step[PROMPT_WORDS], heard[::2], heard[1::2], strict=True):
+        q, k = (x.unflatten(2, (block.attn2.heads, -1)).transpose(1, 2) for x in (q, k))
+        probabilities = (q @ k.transpose(2, 3) / q.shape[-1] ** 0.5).softmax(-1).mean(1)
+        expected = kind.words().token_weights.double() @ probabilities.transpose(1, 2)
+        torch.testing.assert_close(scores.double(), expected, atol=1e-6, rtol=1e-4)
+
+
+def test_words_of_a_clip():
+    """Each frame has its own maps, and the clip is the same."""
+    kind = made("wan")
+    patched, recording = kind.record(concepts=kind.words())
+    samples = kind.sample(patched, cfg=2.0, steps=2)
+    assert torch.equal(samples, kind.sample(cfg=2.0, steps=2))
+    maps = decode(recording, samples, softmax=False).values
+    assert maps.shape[:2] == (3, 3) and maps.min() >= 0 and maps.sum(1).max() <= 1
+    assert (maps[0] - maps[1]).abs().max() > 1e-5 < (maps[:, 0] - maps[:, 1]).abs().max()
 
 
 def test_the_picture_is_the_same_and_its_maps_are_probabilities(joint):
@@ -183,7 +245,7 @@ def test_queries_are_taken_some_at_a_time(heads, monkeypatch):
     torch.testing.assert_close(prompt_words.word_scores(q, k, weights, mask, copies=2), expected)
 
 
-@pytest.mark.parametrize("name", ["cosmos", "anima"])
+@pytest.mark.parametrize("name", ["cogvideox", "hunyuan-video"])
 def test_families_that_cannot(name):
     kind = made(name)
     with pytest.raises(ValueError, match="Prompt Words cannot be used with .*name concepts with Encode Concepts"):
