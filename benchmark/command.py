@@ -6,7 +6,8 @@
     python run.py benchmark after
     python run.py benchmark operations
 
-Prints a table in Markdown. A ratio is the median over --pairs of samplings, with the quarters below and above it.
+Prints a table in Markdown. A ratio is the median over --pairs of samplings, with the quarters below and above it. With --one-thread it is
+of each sampling to itself without what the nodes did in it; the way of open attention is compared in pairs even so.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import time
 import torch
 
 from . import after, models, operations
-from .measure import Cost, Sampling, compare
+from .measure import Cost, Sampling, compare, compare_within
 from .ways import WAYS, model_of
 
 SWEEPS = {
@@ -34,6 +35,7 @@ SWEEPS = {
 PLAIN = {"concepts": 4, "tokens": 1, "side": 1.0, "batch": 1, "cfg": 1.0, "spaces": "auto", "start_percent": 0.0, "end_percent": 1.0}
 PLAIN |= {"way": "nodes", "single_blocks": False}
 WHAT = "a model; or what comes after sampling: decoding, heatmaps, masks; or the operations in a block"
+WITHIN = "on one thread, the nodes' part of each sampling's processor time: for machines where others work too"
 RECORDED = ("spaces", "start_percent", "end_percent", "single_blocks")
 
 
@@ -53,20 +55,19 @@ def main(arguments: list[str]) -> int:
         return 0
     size = models.SIZES[args.size]
     model = models.build(size)
-    clock = time.perf_counter
     if args.one_thread:
         torch.set_num_threads(1)
-        clock = time.process_time
     print(f"{args.size}, {describe(size)}; {args.steps} steps, {args.pairs} pairs; {machine()}", flush=True)
     print("| | ratio | quarters | a plain sampling | extra peak | kept |\n|---|---|---|---|---|---|", flush=True)
     for change in [{}] + [change for sweep in args.sweep for change in SWEEPS[sweep] if change.items() - PLAIN.items()]:
-        cost = measure(model, size, PLAIN | change, args.steps, args.pairs, clock)
+        cost = measure(model, size, PLAIN | change, args.steps, args.pairs, args.one_thread)
         print(row(", ".join(f"{knob} {value}" for knob, value in change.items()) or "4 concepts", cost), flush=True)
     return 0
 
 
-def measure(model, size, knobs, steps, pairs, clock=time.perf_counter) -> Cost:
+def measure(model, size, knobs, steps, pairs, one_thread=False) -> Cost:
     side = int(size.side * knobs["side"]) // 16 * 16
+    clock = time.process_time if one_thread else time.perf_counter
     sampling = Sampling(size, side, knobs["batch"], steps, knobs["cfg"], clock)
     kept: list[torch.Tensor] = []
     of_prompt = knobs["way"] == "words"
@@ -82,7 +83,8 @@ def measure(model, size, knobs, steps, pairs, clock=time.perf_counter) -> Cost:
     def held():
         return sum(tensor.nbytes for tensor in kept) + sum(run.nbytes for run in runs)
 
-    return compare(sampling, model, patched, held, let_go, pairs)
+    by = compare_within if one_thread and recording else compare
+    return by(sampling, model, patched, held, let_go, pairs)
 
 
 def row(name: str, cost: Cost) -> str:
@@ -109,7 +111,7 @@ def parse(arguments):
     parser.add_argument("--sweep", nargs="*", default=[], choices=list(SWEEPS), help="what is changed, one after the other")
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--one-thread", action="store_true", help="count the process's own time, on one thread: where others work too")
+    parser.add_argument("--one-thread", action="store_true", help=WITHIN)
     parser.add_argument("--gpu", action="store_true", help="without it, the processor")
     return parser.parse_args(arguments)
 

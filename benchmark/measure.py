@@ -1,10 +1,11 @@
-"""Time and memory of samplings in turns, through ComfyUI's own sampler."""
+"""Time and memory of samplings, through ComfyUI's own sampler."""
 
 import gc
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import comfy.model_management
@@ -12,6 +13,7 @@ import comfy.sample
 import psutil
 import torch
 
+from ..concept_core.record import forward_pass, sampler
 from .models import Size, prompt
 
 
@@ -36,7 +38,7 @@ class Cost:
 
 
 class Sampling:
-    """Steps of one model on one latent. clock: seconds."""
+    """Steps of one model on one latent. clock: tells seconds."""
 
     def __init__(self, size: Size, side: int, batch: int, steps: int, cfg: float, clock: Callable[[], float] = time.perf_counter):
         self.clock = clock
@@ -73,6 +75,42 @@ def compare(sampling: Sampling, plain, patched, kept: Callable[[], int], let_go:
         ratios.append(times[id(patched)] / times[id(plain)])
         seconds.append(times[id(plain)])
     return Cost(ratios, sorted(seconds)[len(seconds) // 2], extra, held)
+
+
+def compare_within(sampling: Sampling, plain, patched, kept: Callable[[], int], let_go: Callable[[], None], turns: int) -> Cost:
+    """Each patched sampling to itself without what the nodes spend in it: what else the machine does weighs on both alike."""
+    base = peak_of(lambda: sampling(plain))
+    extra = max(0, peak_of(lambda: sampling(patched)) - base)
+    held = kept()
+    ratios, seconds = [], []
+    for _ in range(turns):
+        let_go()
+        gc.collect()
+        with nodes_time(sampling.clock) as spent:
+            took = sampling(patched)
+        ratios.append(took / (took - sum(spent)))
+        seconds.append(took - sum(spent))
+    return Cost(ratios, sorted(seconds)[len(seconds) // 2], extra, held)
+
+
+@contextmanager
+def nodes_time(clock: Callable[[], float]) -> Iterator[list[float]]:
+    """Seconds of each time that the nodes run beside the model: all of it stands within their guard against short memory."""
+    spent: list[float] = []
+    guard = forward_pass.spare_the_picture
+
+    @contextmanager
+    def timed(receiver):
+        started = clock()
+        with guard(receiver):
+            yield
+        spent.append(clock() - started)
+
+    forward_pass.spare_the_picture = sampler.spare_the_picture = timed
+    try:
+        yield spent
+    finally:
+        forward_pass.spare_the_picture = sampler.spare_the_picture = guard
 
 
 def peak_of(work: Callable[[], object]) -> int:
