@@ -24,7 +24,7 @@ from .ways import WAYS, model_of
 SWEEPS = {
     "concepts": [{"concepts": n} for n in (1, 4, 16)],
     "tokens": [{"tokens": n} for n in (1, 4)],
-    "side": [{"side": n} for n in (0.5, 1.0, 1.5)],
+    "side": [{"side": n} for n in (0.5, 1.0, 2.0)],
     "batch": [{"batch": n} for n in (1, 2)],
     "cfg": [{"cfg": n} for n in (1.0, 4.5)],
     "spaces": [{"spaces": name} for name in ("output + cross-attention", "all")],

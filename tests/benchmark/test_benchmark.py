@@ -5,7 +5,7 @@ import pytest
 import torch
 from concept_attention.benchmark import after, models, operations
 from concept_attention.benchmark.command import main
-from concept_attention.benchmark.measure import Cost, Sampling
+from concept_attention.benchmark.measure import Cost, Sampling, nodes_time
 from concept_attention.benchmark.ways import model_of
 from concept_attention.concept_core.recording.prompt_words import word_maps
 
@@ -45,6 +45,20 @@ def test_operations_that_a_block_gains():
     """On a GPU each is a kernel: what creeps in shows here. SD3's stream calls ComfyUI's own functions for a block's text."""
     added = {name: added for name, own, added in operations.rows()}
     assert added["flux, output"] <= 24 and added["sd3, output"] <= 28
+
+
+def test_what_the_nodes_do_is_counted_as_theirs(size):
+    """All operations but some on a sampling's latents, at its end, lie in the part of a sampling that is taken for the nodes'."""
+    model, sampling = models.build(size), Sampling(size, size.side, 1, 2, 1.0)
+    patched, _ = model_of("nodes", model, models.concepts(size, 3, 1), size.prompt, [])
+    of_the_model, _ = operations.counted(sampling, model), sampling(patched)
+
+    def done(count):
+        return count.total() - count["empty"]  # which computes nothing
+
+    with torch.no_grad(), operations.Operations() as counted, nodes_time(lambda: done(counted.count)) as theirs:
+        sampling(patched)
+    assert 0 <= done(counted.count) - sum(theirs) - done(of_the_model) <= 8 and sum(theirs) > 50
 
 
 def test_the_ratio_is_the_median():
