@@ -10,7 +10,7 @@ import { follow } from './explorer/runs.js'
 import { wordsOf } from './explorer/words.js'
 
 const NODE = 'ConceptAttentionExplorer'
-const STATE = 'concept_explorer' // among the node's properties: view, opacity, picture, a key, and which mask was edited where
+const STATE = 'concept_explorer' // among the node's properties: view, opacity, picture, beside, a key, and which mask was edited where
 const FRESH = { view: 'heatmap', opacity: 0.7, picture: 0 }
 const SIZE = [360, 600]
 const panels = new WeakMap() // of nodes
