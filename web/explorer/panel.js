@@ -16,8 +16,9 @@ const CACHED = 24 // maps at that size
 const DRAG = 5 // pixels on the screen: a pointer that moves farther does not click
 
 /**
- * host: { words, selected: text, threshold: number, state: { view, opacity, picture, beside }, isGiven(name) }, whose selected and state
- * are also written to; beside: whether two concepts are side by side; isGiven: whether what is selected, or the threshold, comes from another node.
+ * host: { words, selected: text, threshold: number, colormap: its name, state: { view, opacity, picture, beside }, keep(changes), isGiven(name) }.
+ * What is selected is also written to, and the state is changed by keep; beside: whether two concepts are side by side; isGiven: whether
+ * what is selected, or the threshold, comes from another node.
  */
 export class ExplorerPanel {
   constructor(host) {
@@ -140,7 +141,6 @@ export class ExplorerPanel {
     for (const pane of this.panes) pane.resize(...[width, height].map((side) => Math.max(1, Math.round(side * scale))))
     this.axes = maps.axes(this.canvas.width, this.canvas.height)
     this.element.style.setProperty('--ratio', width / height)
-    this.element.style.setProperty('--colours', maps.about.colormap.map((colour) => `#${colour}`).join(', '))
     this.element.classList.remove('without-maps')
     this.refresh()
   }
@@ -179,7 +179,7 @@ export class ExplorerPanel {
   }
 
   set(changes) {
-    this.host.state = { ...this.host.state, ...changes }
+    this.host.keep(changes)
     this.refresh()
   }
 
@@ -190,6 +190,11 @@ export class ExplorerPanel {
   /** The image that is seen; none if none is connected. */
   get image() {
     return this.pictures[this.pictures.length > 1 ? this.picture : 0]
+  }
+
+  /** The heatmap's, from low to high. */
+  get colours() {
+    return this.maps.about.colormaps[this.host.colormap]
   }
 
   get isBeside() {
@@ -305,6 +310,7 @@ export class ExplorerPanel {
     this.pager.hidden = this.maps.count < 2
     this.number.textContent = `${this.picture + 1} / ${this.maps.count}`
     this.scale.hidden = view !== 'heatmap'
+    this.element.style.setProperty('--colours', this.colours.map((colour) => `#${colour}`).join(', '))
     const [lowest, , highest] = this.scale.children
     const [low, high] = this.maps.range(this.picture)
     lowest.textContent = number(low, this.maps)
@@ -344,7 +350,7 @@ export class ExplorerPanel {
     }
     const members = [...new Set(selections.flat())]
     const values = this.atSize('smooth', members, () => this.maps.smooth(this.picture, members, this.axes))
-    return heatmap(values, this.maps.range(this.picture), about.colormap, this.canvas.width, this.canvas.height)
+    return heatmap(values, this.maps.range(this.picture), this.colours, this.canvas.width, this.canvas.height)
   }
 
   /** What Concept Mask makes of joined concepts with the method threshold. */
