@@ -1,10 +1,12 @@
-"""The pictures in README and beside the example workflows, from what the demo workflows saved."""
+"""The pictures in README and beside the example workflows, from what the demo workflows saved.
+
+Those of the Explorer are taken in the interface: tests/interface/test_help.py.
+"""
 
 from PIL import Image, ImageDraw, ImageFont
 
 TILE, GAP, GROUND = 256, 4, (23, 23, 26)
 CARD = 4  # tiles: templates are shown on square cards
-PANEL = (0, 148, 495, 784)  # of docs/explorer.jpg: the Explorer's view of heatmaps
 ROWS = {  # workflow: folder of what it saved, and its files from left to right
     "03 Heatmaps (demo)": ("concept_attention", ["overlay"]),
     "04 Heatmaps with SD3 (demo)": ("concept_attention_sd3", ["overlay"]),
@@ -35,7 +37,6 @@ STAND_INS = {  # workflow for a model that is not at hand: demo workflow whose p
 def draw_previews(output, workflows, docs):
     rows = {name: [tile for kind in kinds for tile in tiles(output / folder, kind)] for name, (folder, kinds) in ROWS.items()}
     sheets = {name: squared(grid(row[:CARD], 2)) for name, row in rows.items()}
-    sheets["01 Explore concepts (demo)"] = squared(Image.open(docs / "explorer.jpg").crop(PANEL))
     sheets["02 Explore concepts as an app (demo)"] = tiles(output / "concept_segmentation", "segmentation")[0]
     for name, (demo, model) in STAND_INS.items():
         sheets[name] = note(sheets[demo], f"Drawn with the demo model, not with {model}")

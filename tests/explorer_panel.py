@@ -37,7 +37,8 @@ class Explorer:
 
     @property
     def canvas(self):
-        return self.page.locator(".concept-explorer canvas")
+        """The picture; the left of two."""
+        return self.page.locator(".concept-explorer canvas").first
 
     def row(self, name):
         return self.page.locator(".concept-explorer li", has=self.page.locator(f".name:text-is('{name}')"))
@@ -45,15 +46,19 @@ class Explorer:
     def button(self, text):
         return self.page.locator(".concept-explorer .bar button", has_text=re.compile(f"^{text}$"))
 
+    def action(self, text):
+        """The small button whose title begins so."""
+        return self.page.get_by_role("button", name=re.compile(f"^{text}"))
+
     def ranked(self):
         """[(name, share in percent)] as they are listed."""
         names = self.page.locator(".concept-explorer li .name").all_inner_texts()
         shares = self.page.locator(".concept-explorer li em").all_inner_texts()
         return [(name, int(share.removesuffix(" %"))) for name, share in zip(names, shares)]
 
-    def drawn(self):
-        """The canvas's pixels [H, W, 3]."""
-        width, height, data = self.canvas.evaluate(PIXELS)
+    def drawn(self, canvas=None):
+        """The picture's pixels [H, W, 3], or another canvas's."""
+        width, height, data = (canvas or self.canvas).evaluate(PIXELS)
         return np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)[..., :3].astype(int)
 
     def at(self, across, down):

@@ -6,14 +6,14 @@ import { fetchMaps } from './explorer/files.js'
 import { editMask } from './explorer/mask_editor.js'
 import { remember, remembered } from './explorer/memory.js'
 import { ExplorerPanel } from './explorer/panel.js'
-import { follow } from './explorer/runs.js'
+import { follow, panels } from './explorer/runs.js'
 import { wordsOf } from './explorer/words.js'
+import { onPreferred, preferred } from './settings.js'
 
 const NODE = 'ConceptAttentionExplorer'
-const STATE = 'concept_explorer' // among the node's properties: view, opacity, picture, a key, and which mask was edited where
-const FRESH = { view: 'heatmap', opacity: 0.7, picture: 0 }
+const STATE = 'concept_explorer' // among the node's properties: view, opacity, picture, beside, a key, and which mask was edited where
+const FRESH = { view: 'heatmap', picture: 0 }
 const SIZE = [360, 600]
-const panels = new WeakMap() // of nodes
 
 app.registerExtension({
   name: 'ConceptAttention.Explorer',
@@ -21,6 +21,9 @@ app.registerExtension({
   setup() {
     const href = new URL('./explorer/panel.css', import.meta.url).href
     document.head.append(Object.assign(document.createElement('link'), { rel: 'stylesheet', href }))
+    onPreferred(() => {
+      for (const panel of panels.values()) panel.refresh()
+    })
   },
 
   nodeCreated(node) {
@@ -47,7 +50,7 @@ function attach(node) {
       const file = new URL(image.src).searchParams.get('filename')
       const key = `${file} ${picture} ${host.threshold} ${host.selected}`
       const edited = await editMask(node, key, file, mask, host.state.edited)
-      host.state = { ...host.state, edited }
+      host.keep({ edited })
     },
     get selected() {
       return String(inUse('pinned'))
@@ -60,18 +63,20 @@ function attach(node) {
       node.setDirtyCanvas(true, true)
       app.canvas.emitAfterChange()
     },
+    get colormap() {
+      return preferred.colormap
+    },
     get threshold() {
       return Number(inUse('threshold'))
     },
     get state() {
-      return { ...FRESH, ...node.properties[STATE] }
+      return { ...FRESH, opacity: preferred.opacity, ...node.properties[STATE] }
     },
-    set state(state) {
-      node.properties[STATE] = state
+    keep(changes) {
+      node.properties[STATE] = { ...node.properties[STATE], ...changes }
     },
   }
   const panel = new ExplorerPanel(host)
-  panels.set(node, panel)
   handOnToCanvas(panel.element, panel.list, app)
   addPanel(node, panel.element)
   follow(node, panel)

@@ -44,7 +44,7 @@ def explorable(maps: Maps) -> dict:
         "values": base64.b64encode(levels.numpy().astype("<u2").tobytes()).decode(),
         "presence": presence(maps, select(maps, "*")).tolist() if maps.softmaxed else None,
         "colours": colours_of(maps.names[: maps.num_shown]),
-        "colormap": COLORMAPS["plasma"].split(),
+        "colormaps": {name: colours.split() for name, colours in COLORMAPS.items()},
         "min_area": MIN_AREA,
     }
 

@@ -78,16 +78,15 @@ def test_the_picture_alone_while_a_key_is_held(explorer):
 
 @pytest.mark.parametrize("editor", [{"permissions": ["clipboard-read", "clipboard-write"]}], indirect=True)
 def test_picture_and_numbers_can_be_taken_along(explorer):
-    button = explorer.page.locator(".concept-explorer .caption button")
-    button.nth(3).click()
+    explorer.action("Copy the numbers").click()
     first, *pictures = explorer.page.evaluate("() => navigator.clipboard.readText()").split("\n")
     assert first.split("\t") == ["", *CONCEPTS] and len(pictures) == 2
     assert all(0 <= float(presence) <= 1 for presence in pictures[1].split("\t")[1:])
     with explorer.page.expect_download() as download:
-        button.nth(1).click()
+        explorer.action("Save the picture").click()
     saved = Image.open(download.value.path())
     assert saved.size == (512, 2 * 192 + 4 * 24 + 24)
-    button.nth(0).click()
+    explorer.action("Copy the picture").click()
     explorer.page.wait_for_function("async () => (await navigator.clipboard.read())[0].types.includes('image/png')")
     menu = explorer.page.evaluate(f"() => app.canvas.getNodeMenuOptions({NODE}).map((option) => option?.content)")
     assert "Copy the numbers, for a spreadsheet" in menu and not explorer.notes()
@@ -97,7 +96,7 @@ def test_picture_and_numbers_can_be_taken_along(explorer):
 def test_the_mask_opens_in_the_mask_editor_and_what_is_painted_stays(explorer):
     explorer.row("star").locator(".name").click()
     drawn = masked(explorer)
-    open_editor = explorer.page.get_by_role("button", name="Open the selected mask in the mask editor")
+    open_editor = explorer.action("Open the selected mask")
     dialog = explorer.page.get_by_role("dialog").filter(has_text="Mask Editor")
     open_editor.click()
     save(dialog)
@@ -146,6 +145,137 @@ def save(dialog):
     dialog.page.wait_for_timeout(500)
     dialog.get_by_text("Save", exact=True).click(timeout=20000)
     dialog.wait_for(state="hidden")
+
+
+@BOTH_RENDERINGS
+def test_the_mask_can_be_dragged_into_the_graph(explorer):
+    explorer.row("star").locator(".name").click()
+    drawn = masked(explorer)
+    drag_to(explorer, 1250, 860)
+    explorer.page.wait_for_function(f"({LOADED})().length === 1")
+    explorer.page.evaluate(
+        """() => {
+            const find = (type) => app.graph.nodes.find((node) => node.type === type)
+            find('LoadImage').connect(1, find('MaskPreview'), 0)
+        }"""
+    )
+    explorer.run()
+    (given,) = made_by(explorer, "MaskPreview")
+    assert np.array_equal(given, drawn)
+    (name,) = explorer.page.evaluate(LOADED)
+    assert name == "star_mask.png"
+    explorer.editor.screenshot("dragged")
+    explorer.row("grass").locator(".name").click()
+    drag_to(explorer, 1300, 900)  # onto the node that is there now
+    explorer.page.wait_for_function(f"({LOADED})()[0] === 'grass_mask.png'")
+    explorer.run()
+    (given,) = made_by(explorer, "MaskPreview")
+    assert np.array_equal(given, masked(explorer)) and explorer.page.evaluate(LOADERS) == 1
+    before = explorer.page.evaluate(f"() => [...{NODE}.pos]")
+    drag_to(explorer, *explorer.at(0.5, 0.5))  # back onto the panel
+    explorer.page.wait_for_timeout(500)
+    assert explorer.page.evaluate(LOADERS) == 1 and explorer.page.evaluate(f"() => [...{NODE}.pos]") == before
+
+
+LOADED = """() => app.graph.nodes
+    .filter((node) => node.type === 'LoadImage')
+    .map((node) => node.widgets[0].value)
+    .filter((name) => name.endsWith('_mask.png'))"""
+
+
+def drag_to(explorer, x, y):
+    explorer.action("Save the selected mask").hover()
+    explorer.page.mouse.down()
+    explorer.page.mouse.move(x - 40, y - 40, steps=5)
+    explorer.page.mouse.move(x, y, steps=5)
+    explorer.page.mouse.up()
+
+
+def test_the_mask_is_a_file_too(explorer):
+    explorer.row("star").locator(".name").click()
+    save_mask = explorer.action("Save the selected mask")
+    with explorer.page.expect_download() as download:
+        save_mask.click()
+    saved = Image.open(download.value.path())
+    assert download.value.suggested_filename == "star_mask.png" and set(np.unique(saved.convert("L"))) == {0, 255}
+    assert np.array_equal(np.asarray(saved.convert("L")) > 127, masked(explorer))
+    dragged = save_mask.evaluate(
+        """async (button) => {
+            const dataTransfer = new DataTransfer()
+            button.dispatchEvent(new DragEvent('dragstart', { dataTransfer, bubbles: true }))
+            const [type, name, ...address] = dataTransfer.getData('DownloadURL').split(':')
+            return [type, name, [...new Uint8Array(await (await fetch(address.join(':'))).arrayBuffer())]]
+        }"""
+    )
+    assert dragged == ["image/png", "star_mask.png", list(download.value.path().read_bytes())]
+    explorer.set_widget("pinned", "")
+    save_mask.click()
+    assert explorer.notes()[-1] == ["hint", "Select a concept first: click on it in the picture or in the list."]
+
+
+def test_two_concepts_side_by_side(explorer):
+    spots = places(explorer)
+    explorer.row("star").locator(".name").click()
+    explorer.page.mouse.move(5, 500)
+    alone = explorer.drawn()
+    explorer.action("Two concepts").click()
+    explorer.page.mouse.move(5, 500)
+    labels = explorer.page.locator(".concept-explorer .label")
+    assert labels.all_inner_texts() == ["star", "grass"] and explorer.seen() == ["star", "grass"]
+    left, right = (explorer.page.locator(".concept-explorer canvas").nth(at) for at in (0, 1))
+    assert (explorer.drawn(left) == alone).all()
+    first, second = left.bounding_box(), right.bounding_box()
+    assert first["y"] + first["height"] < second["y"]  # where that is larger
+    explorer.page.evaluate(f"() => {NODE}.setSize([800, 600])")
+    explorer.center()
+    first, second = left.bounding_box(), right.bounding_box()
+    assert first["x"] + first["width"] < second["x"] and first["width"] > 350
+    for name in ("circle", "square"):
+        explorer.row(name).hover()
+        assert labels.all_inner_texts() == ["star", name] and (explorer.drawn(left) == alone).all()
+        beside = explorer.drawn(right)
+        across, down = spots[name]
+        at = int(down * len(beside)), int(across * beside.shape[1])
+        assert beside[at].sum() > alone[at].sum() + 100
+    across, down = spots["square"]
+    for canvas in (left, right):
+        box = canvas.bounding_box()
+        explorer.page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
+        markers = explorer.page.locator(".concept-explorer .marker")
+        assert explorer.ranked()[0][0] == "square" and markers.count() == 2
+        for marker, picture in zip(markers.all(), (left, right)):
+            mark, picture = marker.bounding_box(), picture.bounding_box()
+            assert mark["x"] + mark["width"] / 2 == pytest.approx(picture["x"] + across * picture["width"], abs=2)
+            assert mark["y"] + mark["height"] / 2 == pytest.approx(picture["y"] + down * picture["height"], abs=2)
+    explorer.editor.screenshot("side by side")
+    with explorer.page.expect_download() as download:
+        explorer.action("Save the picture").click()
+    assert Image.open(download.value.path()).size == (2 * 512 + 12, 2 * 192 + 4 * 24 + 24)
+    explorer.row("circle").locator(".name").click(modifiers=["Shift"])
+    explorer.page.mouse.move(5, 500)
+    assert labels.all_inner_texts() == ["star", "circle"]
+
+
+def test_two_concepts_side_by_side_by_keys(explorer):
+    explorer.row("square").locator(".name").click()
+    explorer.page.mouse.move(5, 500)
+    explorer.page.keyboard.press("c")
+    labels = explorer.page.locator(".concept-explorer .label")
+    beside = [labels.nth(1).inner_text()]
+    for key in ["ArrowRight"] * 4 + ["ArrowLeft"] * 4:
+        explorer.page.keyboard.press(key)
+        beside.append(labels.nth(1).inner_text())
+    assert beside == ["star", "grass", "circle", "star", "grass", "star", "circle", "grass", "star"]
+    assert labels.nth(0).inner_text() == "square"
+    explorer.page.keyboard.press("Enter")
+    assert explorer.widget("pinned") == "star" == labels.nth(0).inner_text()
+    saved = explorer.editor.serialized()
+    explorer.editor.open(saved)
+    explorer.wait()
+    assert labels.count() == 2  # it is kept with the workflow
+    explorer.page.locator(".concept-explorer").focus()
+    explorer.page.keyboard.press("c")
+    assert explorer.page.locator(".concept-explorer canvas").count() == 1 and explorer.seen() == ["star"]
 
 
 def test_clicks_select(explorer):

@@ -1,14 +1,19 @@
-"""Every node as it is rendered, and its help page as the interface shows it."""
+"""Every node as it is rendered, and its help page as the interface shows it; the Explorer's pictures in the README and on its template."""
+
+import io
 
 import node_texts
 import pytest
 from editor import AS_ELEMENTS, RENDERINGS
+from explorer_panel import NODE, Explorer, places
 from PIL import Image
+from previews import GAP, GROUND, squared
 
 BARE = {"PromptWords", "Region", "LoadMaps", "SaveRecording", "LoadRecording"}
 SHOWN = {"Heatmap": "example_workflows/03 Heatmaps (demo).jpg", "DemoPicture": "demo_model/scene.png"}  # of nodes that show nothing
 SOURCES = ["01 Explore concepts (demo)", "05 All concepts at once (demo)", "06 Masks for a photo (demo)", "03 Heatmaps (demo)"]
 WIDEST = 900
+FIRST = "01 Explore concepts (demo)"
 
 
 def test_every_node_renders_with_its_help_page(editor, live):
@@ -50,7 +55,7 @@ def test_pictures(asked_to_write, editor, live):
     """With --write-pictures the pages' pictures are taken anew; else that they are there is asked elsewhere."""
     folder = node_texts.HELP / "pictures"
     folder.mkdir(exist_ok=True)
-    wanted = {name.removeprefix("ConceptAttention") for name in node_texts.ours(live.declared)}
+    wanted = {name.removeprefix("ConceptAttention") for name in node_texts.ours(live.declared)} - {"Explorer"}  # which has its own test
     for kind, picture in SHOWN.items():
         keep(Image.open(node_texts.ROOT / picture), folder / f"{kind}.jpg")
         wanted.discard(kind)
@@ -68,6 +73,31 @@ def test_pictures(asked_to_write, editor, live):
     for kind in BARE:
         node = editor.only(f"ConceptAttention{kind}")
         take(editor, node, folder / f"{kind}.jpg")
+
+
+@pytest.mark.parametrize("editor", [AS_ELEMENTS], indirect=True)
+def test_the_pictures_of_the_explorer(asked_to_write, editor, live):
+    """Heatmap, segments and mask, and the spots that the mouse rests on: README; the first of them: help page and the template's card."""
+    explorer = Explorer(editor, live.workflow_file(FIRST))
+    explorer.run()
+    spots = places(explorer)
+    node = editor.page.locator(f"[data-node-id='{editor.page.evaluate(f'() => {NODE}.id')}']").first
+    nodes, panels = [], []
+    for view, rests in (("Heatmap", "circle"), ("Segments", "square"), ("Mask", None)):
+        explorer.button(view).click()
+        editor.page.mouse.move(*(explorer.at(*spots[rests]) if rests else (5, 500)))
+        nodes.append(shot(node))
+        panels.append(shot(editor.page.locator(".concept-explorer")))
+    sheet = Image.new("RGB", (sum(one.width + GAP for one in nodes) - GAP, nodes[0].height), GROUND)
+    for place, one in enumerate(nodes):
+        sheet.paste(one, (place * (one.width + GAP), 0))
+    sheet.save(node_texts.ROOT / "docs" / "explorer.jpg", quality=85)
+    keep(nodes[0], node_texts.HELP / "pictures" / "Explorer.jpg")
+    squared(panels[0]).save(node_texts.ROOT / "example_workflows" / f"{FIRST}.jpg", quality=90)
+
+
+def shot(locator):
+    return Image.open(io.BytesIO(locator.screenshot())).convert("RGB")
 
 
 def take(editor, node_id, path):

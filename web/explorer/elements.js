@@ -13,6 +13,8 @@ export const ICONS = {
   savePicture: icon('M8 2.5v7.5M5 7.5l3 3 3-3M2.5 13.5h11'),
   editMask: icon('M10.5 3l2.5 2.5-6.5 6.5H4V9.5zM2.5 14.5h11'),
   copyNumbers: icon('M3 6h10M3 10.5h10M6.5 2.5l-1.5 11M11 2.5l-1.5 11'),
+  saveMask: icon('M2.5 2.5h11v11h-11zM8 5.2a2.8 2.8 0 1 0 .01 0z'),
+  compare: icon('M1.5 4h5.5v8h-5.5zM9 4h5.5v8H9z'),
 }
 
 const TICK = '<svg viewBox="0 0 16 16" aria-hidden="true"><circle cx="8" cy="8" r="6.5"/><path d="M5 8.2l2.2 2.2L11 6.2"/></svg>'

@@ -3,9 +3,10 @@
 
 import { actionsOf } from './actions.js'
 import { ClipBar } from './clip.js'
-import { grey, heatmap, mask, segmentation } from './drawing.js'
+import { heatmap, mask, segmentation } from './drawing.js'
 import { ICONS, make } from './elements.js'
 import { cut, union, withoutSmallParts } from './masks.js'
+import { Pane } from './pane.js'
 import { number, placeOf, rows } from './ranking.js'
 import { read, write } from './selection.js'
 
@@ -15,8 +16,9 @@ const CACHED = 24 // maps at that size
 const DRAG = 5 // pixels on the screen: a pointer that moves farther does not click
 
 /**
- * host: { words, selected: text, threshold: number, state: { view, opacity, picture }, isGiven(name) }, whose selected and state are
- * also written to; isGiven: whether what is selected, or the threshold, comes from another node.
+ * host: { words, selected: text, threshold: number, colormap: its name, state: { view, opacity, picture, beside }, keep(changes), isGiven(name) }.
+ * What is selected is also written to, and the state is changed by keep; beside: whether two concepts are side by side; isGiven: whether
+ * what is selected, or the threshold, comes from another node.
  */
 export class ExplorerPanel {
   constructor(host) {
@@ -26,7 +28,7 @@ export class ExplorerPanel {
     this.pictures = []
     this.full = new Map()
     this.failure = this.hint = ''
-    this.isEarlier = this.isOriginal = false
+    this.isEarlier = this.isOriginal = this.isDragged = false
     this.actions = actionsOf(this)
     this.build(host.words)
     this.say(host.words.empty)
@@ -59,13 +61,13 @@ export class ExplorerPanel {
         this.set({ picture: frame })
       },
     })
-    this.canvas = make('canvas', { title: words.stage })
-    this.marker = make('div', { className: 'marker', hidden: true })
-    this.stage = make('div', { className: 'stage' }, {}, make('div', { className: 'frame' }, {}, this.canvas, this.marker))
+    this.panes = [new Pane(words.stage), new Pane(words.stage)]
+    this.canvas = this.panes[0].canvas
+    this.stage = make('div', { className: 'stage' }, {}, this.panes[0].element)
     this.scale = make('div', { className: 'scale' }, {}, make('span'), make('i'), make('span'))
     this.caption = make('span')
-    const action = ({ name, act }) => make('button', { type: 'button', innerHTML: ICONS[name], title: words[name], onclick: act })
-    const caption = make('div', { className: 'caption' }, {}, ...this.actions.map(action), this.caption)
+    this.buttons = this.actions.map((action) => this.buttonOf(action))
+    const caption = make('div', { className: 'caption' }, {}, ...this.buttons, this.caption)
     this.list = make('ol', { tabIndex: -1 })
     this.notes = make('div', { className: 'notes' })
     const opacity = make('label', { title: words.opacity }, {}, words.opacityShort, this.opacity)
@@ -75,22 +77,26 @@ export class ExplorerPanel {
     this.listen()
   }
 
+  buttonOf({ name, act, drag }) {
+    const { words } = this.host
+    const title = words.hints[name] ?? words[name]
+    const button = make('button', { type: 'button', innerHTML: ICONS[name], title, ariaLabel: title, onclick: act })
+    if (!drag) return button
+    button.draggable = true
+    button.ondragstart = (event) => {
+      event.stopPropagation()
+      this.isDragged = drag(event.dataTransfer)
+      if (!this.isDragged) event.preventDefault()
+    }
+    button.ondragend = () => {
+      this.isDragged = false
+    }
+    return button
+  }
+
   listen() {
-    const { canvas, element, list } = this
-    canvas.onpointermove = (event) => this.look(event)
-    canvas.onpointerdown = (event) => {
-      this.pressed = [event.clientX, event.clientY]
-      this.look(event)
-    }
-    canvas.onpointerleave = (event) => event.pointerType === 'mouse' && this.lookAway()
-    canvas.onclick = (event) => {
-      const [x, y] = this.pressed ?? [event.clientX, event.clientY]
-      if (Math.hypot(event.clientX - x, event.clientY - y) > DRAG) return
-      element.focus({ preventScroll: true })
-      this.look(event)
-      const [strongest] = this.ranked().filter(({ place }) => place < this.maps.shown)
-      this.select(strongest.place, event.shiftKey)
-    }
+    const { element, list } = this
+    for (const pane of this.panes) this.listenTo(pane)
     list.onpointerover = (event) => this.hover(placeOf(event))
     list.onpointerleave = () => this.hover(null)
     list.onclick = (event) => {
@@ -98,8 +104,31 @@ export class ExplorerPanel {
       const place = placeOf(event)
       if (place !== null) this.select(place, event.shiftKey || event.target.closest('button') !== null)
     }
+    element.ondrop = (event) => {
+      if (!this.isDragged) return
+      event.preventDefault() // back where it comes from
+      event.stopPropagation()
+    }
     element.onkeydown = (event) => this.key(event)
     element.onkeyup = element.onblur = list.onblur = () => this.uncover(false)
+  }
+
+  listenTo(pane) {
+    const { canvas } = pane
+    canvas.onpointermove = (event) => this.look(pane, event)
+    canvas.onpointerdown = (event) => {
+      this.pressed = [event.clientX, event.clientY]
+      this.look(pane, event)
+    }
+    canvas.onpointerleave = (event) => event.pointerType === 'mouse' && this.lookAway()
+    canvas.onclick = (event) => {
+      const [x, y] = this.pressed ?? [event.clientX, event.clientY]
+      if (Math.hypot(event.clientX - x, event.clientY - y) > DRAG) return
+      this.element.focus({ preventScroll: true })
+      this.look(pane, event)
+      const [strongest] = this.ranked().filter(({ place }) => place < this.maps.shown)
+      this.select(strongest.place, event.shiftKey)
+    }
   }
 
   /** Show maps and their pictures, none or one for all or one each. */
@@ -109,11 +138,9 @@ export class ExplorerPanel {
     this.full.clear()
     const [height, width] = maps.about.image_size
     const scale = Math.min(1, LONGEST / Math.max(height, width))
-    this.canvas.width = Math.max(1, Math.round(width * scale))
-    this.canvas.height = Math.max(1, Math.round(height * scale))
+    for (const pane of this.panes) pane.resize(...[width, height].map((side) => Math.max(1, Math.round(side * scale))))
     this.axes = maps.axes(this.canvas.width, this.canvas.height)
     this.element.style.setProperty('--ratio', width / height)
-    this.element.style.setProperty('--colours', maps.about.colormap.map((colour) => `#${colour}`).join(', '))
     this.element.classList.remove('without-maps')
     this.refresh()
   }
@@ -122,6 +149,12 @@ export class ExplorerPanel {
     this.maps = null
     this.hint = text
     this.element.classList.add('without-maps')
+    this.note()
+  }
+
+  /** A line below the picture, until the next maps or selection. */
+  tell(text) {
+    this.hint = text
     this.note()
   }
 
@@ -146,7 +179,7 @@ export class ExplorerPanel {
   }
 
   set(changes) {
-    this.host.state = { ...this.host.state, ...changes }
+    this.host.keep(changes)
     this.refresh()
   }
 
@@ -154,9 +187,38 @@ export class ExplorerPanel {
     return Math.min(this.frame ?? this.host.state.picture, this.maps.count - 1)
   }
 
+  /** The image that is seen; none if none is connected. */
+  get image() {
+    return this.pictures[this.pictures.length > 1 ? this.picture : 0]
+  }
+
+  /** The heatmap's, from low to high. */
+  get colours() {
+    return this.maps.about.colormaps[this.host.colormap]
+  }
+
+  get isBeside() {
+    return Boolean(this.host.state.beside) && this.maps?.names.length > 1
+  }
+
+  /** The panes that are open. */
+  get open() {
+    return this.panes.slice(0, this.isBeside ? 2 : 1)
+  }
+
   /** What is selected: { selections, unknown }. */
   get selected() {
     return read(this.host.selected, this.maps.names, this.maps.shown)
+  }
+
+  /** For each open pane what is seen in it: side by side the selected concept, and what else is looked at, selected, or comes next. */
+  get inPanes() {
+    if (!this.isBeside) return [this.seen]
+    const { names, shown } = this.maps
+    const [first = 0, second] = new Set(this.selected.selections.flat())
+    const next = (first + 1) % (shown > 1 ? shown : names.length)
+    const other = [this.hovered, this.current, second].find((place) => Number.isInteger(place) && place !== first)
+    return [[[first]], [[other ?? next]]]
   }
 
   /** The concepts whose map is seen: what the mouse rests on, else what the keys chose, else what is selected, else the first. */
@@ -188,17 +250,25 @@ export class ExplorerPanel {
     if (!this.maps || !isMine || event.ctrlKey || event.metaKey || event.altKey) return
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key]
     const turn = { ArrowUp: -1, ArrowDown: 1 }[event.key]
-    if (step) {
-      const [[from]] = this.seen
-      this.current = (Math.min(from, this.maps.shown - (step > 0 ? 1 : 0)) + step + this.maps.shown) % this.maps.shown
-    } else if (turn) this.turn(turn)
-    else if (event.key === 'Enter' || event.key === ' ') this.select(this.seen[0][0], event.shiftKey)
+    const [[chosen]] = this.inPanes.at(-1)
+    if (step) this.current = this.beyond(chosen, step)
+    else if (turn) this.turn(turn)
+    else if (event.key === 'Enter' || event.key === ' ') this.select(chosen, event.shiftKey)
+    else if (event.key.toLowerCase() === 'c') this.set({ beside: !this.isBeside })
     else if (event.key.toLowerCase() === 'o') return this.uncover(true, event)
     else if (event.key.toLowerCase() === 'p' && this.maps.isClip) this.clip.toggle()
     else return
     event.preventDefault()
     event.stopPropagation()
     this.refresh()
+  }
+
+  /** The next of the shown concepts that way, but not what stays beside it. */
+  beyond(place, step) {
+    const [[stays]] = this.isBeside ? this.inPanes[0] : [[null]]
+    const places = [...Array(this.maps.shown).keys()].filter((other) => other !== stays)
+    const at = places.indexOf(place)
+    return step > 0 ? places[(at + 1) % places.length] : places.at(Math.max(at, 0) - 1)
   }
 
   /** The picture alone, as long as the key is held. */
@@ -216,14 +286,9 @@ export class ExplorerPanel {
     this.mark()
   }
 
-  look(event) {
+  look(pane, event) {
     if (!this.maps) return
-    const box = this.canvas.getBoundingClientRect() // as it is on the screen, at any zoom
-    const at = (position, start, length, pixels) => Math.min(Math.max(Math.floor(((position - start) / length) * pixels), 0), pixels - 1)
-    this.spot = {
-      x: at(event.clientX, box.left, box.width, this.canvas.width),
-      y: at(event.clientY, box.top, box.height, this.canvas.height),
-    }
+    this.spot = pane.spotOf(event)
     this.rank()
     this.mark()
   }
@@ -238,10 +303,14 @@ export class ExplorerPanel {
     if (!this.maps) return
     const { view, opacity } = this.host.state
     for (const button of this.views) button.setAttribute('aria-pressed', button.dataset.view === view)
+    for (const [at, { isOn }] of this.actions.entries()) if (isOn) this.buttons[at].setAttribute('aria-pressed', isOn())
+    if (this.stage.children.length !== this.open.length) this.stage.replaceChildren(...this.open.map((pane) => pane.element))
+    this.stage.classList.toggle('beside', this.isBeside)
     this.opacity.value = opacity
     this.pager.hidden = this.maps.count < 2
     this.number.textContent = `${this.picture + 1} / ${this.maps.count}`
     this.scale.hidden = view !== 'heatmap'
+    this.element.style.setProperty('--colours', this.colours.map((colour) => `#${colour}`).join(', '))
     const [lowest, , highest] = this.scale.children
     const [low, high] = this.maps.range(this.picture)
     lowest.textContent = number(low, this.maps)
@@ -253,41 +322,35 @@ export class ExplorerPanel {
   }
 
   draw() {
-    const { width, height } = this.canvas
-    const context = this.canvas.getContext('2d')
-    context.globalAlpha = 1
-    context.fillStyle = 'black'
-    context.fillRect(0, 0, width, height)
-    const picture = this.pictures[this.pictures.length > 1 ? this.picture : 0]
-    if (picture) context.drawImage(picture, 0, 0, width, height)
-    if (this.isOriginal && picture) return
-    const layers = [this.overlay()]
-    if (picture && this.host.state.view !== 'mask') layers.unshift(grey(context.getImageData(0, 0, width, height)))
-    context.globalAlpha = picture ? this.host.state.opacity : 1
-    for (const pixels of layers) {
-      const layer = new OffscreenCanvas(pixels.width, pixels.height)
-      layer.getContext('2d').putImageData(pixels, 0, 0)
-      context.drawImage(layer, 0, 0, width, height)
+    const { view, opacity } = this.host.state
+    for (const [at, selections] of this.inPanes.entries()) {
+      const pane = this.panes[at]
+      const isBare = this.isOriginal && this.image
+      pane.draw(this.image, isBare ? null : this.overlay(selections), opacity, view !== 'mask')
+      const [[place]] = selections
+      pane.call(this.isBeside ? this.maps.names[place] : '', this.maps.about.colours[place])
     }
   }
 
-  overlay() {
+  /** selections: of one pane. */
+  overlay(selections) {
     const { about, concepts, shown } = this.maps
     const { view } = this.host.state
     if (view === 'segmentation') {
       const all = Array.from({ length: concepts }, (_, place) => this.edged([place]))
       const { width, height } = all[0]
       const maps = all.map(({ values }) => values)
-      return segmentation(maps, shown, about.colours, this.hovered, width, height)
+      const one = this.isBeside ? selections[0][0] : this.hovered
+      return segmentation(maps, shown, about.colours, one, width, height)
     }
     if (view === 'mask') {
-      const masks = this.seen.map((members) => this.masked(members))
-      const { width, height } = this.edged(this.seen[0])
+      const masks = selections.map((members) => this.masked(members))
+      const { width, height } = this.edged(selections[0])
       return mask(union(masks), width, height)
     }
-    const members = [...new Set(this.seen.flat())]
+    const members = [...new Set(selections.flat())]
     const values = this.atSize('smooth', members, () => this.maps.smooth(this.picture, members, this.axes))
-    return heatmap(values, this.maps.range(this.picture), about.colormap, this.canvas.width, this.canvas.height)
+    return heatmap(values, this.maps.range(this.picture), this.colours, this.canvas.width, this.canvas.height)
   }
 
   /** What Concept Mask makes of joined concepts with the method threshold. */
@@ -329,7 +392,7 @@ export class ExplorerPanel {
 
   mark() {
     const { spot } = this
-    const seen = this.seen.flat()
+    const seen = this.inPanes.flat(2)
     const selected = this.selected.selections.flat()
     this.clip.mark(this.picture, seen)
     for (const row of this.list.children) {
@@ -338,10 +401,7 @@ export class ExplorerPanel {
       row.classList.toggle('selected', selected.includes(place))
       row.querySelector('button').setAttribute('aria-pressed', selected.includes(place))
     }
-    this.marker.hidden = !spot
-    if (!spot) return
-    this.marker.style.left = `${(100 * (spot.x + 0.5)) / this.canvas.width}%`
-    this.marker.style.top = `${(100 * (spot.y + 0.5)) / this.canvas.height}%`
+    for (const pane of this.panes) pane.mark(spot)
   }
 
   /** The lines below the picture: what went wrong, what is to be known of the maps, of what is selected. */

@@ -2,7 +2,7 @@
 
 import { api } from '../../../scripts/api.js'
 
-const panels = new Map() // node → its panel
+export const panels = new Map() // node → its panel
 
 export function follow(node, panel) {
   panels.set(node, panel)
