@@ -63,7 +63,8 @@ def first_step(run):
 @pytest.fixture
 def unpatched(kind):
     """The run of a plain sampling, whose first step every other sampling shares that leaves the model's own pass alone."""
-    return sampled(kind, lambda model: model)[1]
+    recording, samples = kind.heard(cfg=CFG, steps=STEPS)
+    return recording.run_of(samples)[0]
 
 
 both_orders = pytest.mark.parametrize("before", [True, False], ids=["before Apply", "after Apply"])

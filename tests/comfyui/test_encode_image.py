@@ -154,6 +154,7 @@ def encoded(demo, names, picture, caption, **choices):
     return decode(encode_image(demo.model, encode_concepts(demo.clip, ",".join(names)), positive, picture, **choices), picture)
 
 
+@pytest.mark.long
 def test_maps_of_drawn_scenes_lie_on_what_they_name(demo):
     """Pictures that the model has not made, encoded by its VAE, with their caption: it was not trained without one."""
     judged = []
@@ -166,6 +167,7 @@ def test_maps_of_drawn_scenes_lie_on_what_they_name(demo):
     assert iou >= 0.85 and peaks == 1
 
 
+@pytest.mark.long
 def test_encoding_agrees_with_sampling(demo):
     """A picture that the model paints, encoded again from its own latent: the same concepts win as in the later half of its steps."""
     agreement = []
