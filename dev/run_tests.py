@@ -1,10 +1,13 @@
 """Run pytest with the tools in the folders that two variables name: some Pythons that come with ComfyUI ignore PYTHONPATH.
 
-Two processes of one thread each are quicker than one of two, where a second process can find the tools.
+Several processes of one thread each are quicker than one of several, where another process can find the tools.
 """
 
 import os
 import sys
+from pathlib import Path
+
+PROCESSES = 3  # for two cores: one that waits for a server or a browser leaves its core to the others
 
 tools = [os.environ["TEST_TOOLS"], os.environ["EVALUATION_TOOLS"]]
 sys.path += tools
@@ -12,8 +15,15 @@ os.environ["PYTHONPATH"] = os.pathsep.join([*tools, *filter(None, [os.environ.ge
 
 import pytest  # noqa: E402
 
+
+def processes(options: list[str]) -> int:
+    """No more than the files that are named: each has to import ComfyUI."""
+    named = {Path(option.split("::")[0]) for option in options if not option.startswith("-")}
+    files = sum(path.is_file() for path in named)
+    return min(PROCESSES, files) if files and not any(path.is_dir() for path in named) else PROCESSES
+
+
 options = sys.argv[1:]
-chosen = [option for option in options if not option.startswith("-") and "::" in option]
-if os.name != "nt" and (os.cpu_count() or 1) > 1 and not chosen:
-    options = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *options]
+if os.name != "nt" and (os.cpu_count() or 1) > 1 and processes(options) > 1:
+    options = ["-n", str(processes(options)), "--dist", "loadfile", "--no-loadscope-reorder", *options]
 sys.exit(pytest.main(options))

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "dev"))
 import in_comfyui  # noqa: E402, F401
 
 # isort: split
+import pytest  # noqa: E402
 from live_server import live  # noqa: E402, F401
 
 
@@ -23,3 +24,16 @@ def pytest_report_header():
 def pytest_addoption(parser):
     parser.addoption("--write-contract", action="store_true", help="write contract, English locale and help tables anew")
     parser.addoption("--write-pictures", action="store_true", help="write the help pages' pictures anew")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A process takes whole files, and one takes all that need a server and another all that need a browser: each starts once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return next((folder for folder in ("tests/interface", "tests/live") if file.startswith(folder)), file)
+
+    return Scheduling(config, log)

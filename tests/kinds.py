@@ -45,6 +45,7 @@ class Kind:
         sequences = tuple(torch.cat([torch.randn(3, self.width, generator=generator), own]) for own in embeddings.split([1, 2, 1]))
         ids = tuple(torch.randint(32128, (length + 1,), generator=generator) for length in (1, 2, 1)) if self.name == "anima" else ()
         starts = (0, 0, 0) if ids else (3, 3, 3)
+        self.painted, self.recorded = {}, {}
         self.concepts = Concepts(("a", "b", "c"), 3, self.encoder, embeddings, SHARE, POSITIONS, sequences, starts, ids)
 
     def words(self, prompt=0, which="positive"):
@@ -94,6 +95,21 @@ class Kind:
             model or self.model, noise, steps, cfg, sampler, scheduler, *conditionings, latent, seed=seed, disable_pbar=True, **options
         )
 
+    def plain(self, **options):
+        """What sample gives of the model alone: once for all tests. options: numbers, names and sizes."""
+        key = tuple(sorted(options.items()))
+        if key not in self.painted:
+            self.painted[key] = self.sample(**options)
+        return self.painted[key]
+
+    def heard(self, **options):
+        """(recording, samples) of the model alone, as plain: nothing may be added to that recording."""
+        key = tuple(sorted(options.items()))
+        if key not in self.recorded:
+            patched, recording = self.record()
+            self.recorded[key] = recording, self.sample(patched, **options)
+        return self.recorded[key]
+
 
 OF_SHARED_WEIGHTS = dict(has_replacements=False)
 OF_UNETS = dict(channels=4, length=77, has_replacements=False, has_vectors=False)
@@ -105,7 +121,7 @@ KINDS = {
     "chroma": dict(load=tiny.chroma, encoder="t5"),
     "chroma-radiance": dict(load=tiny.radiance, encoder="t5", channels=3, pixel=16),
     "ovis": dict(load=tiny.ovis, encoder="qwen3 of Ovis", has_references=True),
-    "longcat": dict(load=tiny.longcat, encoder="qwen2.5-vl of LongCat", width=3584, length=512, has_references=True),
+    "longcat": dict(load=tiny.longcat, encoder="qwen2.5-vl of LongCat", width=3584, has_references=True),
     "z-image": dict(load=tiny.z_image, encoder="qwen3 of Z-Image", has_references=True, has_replacements=False),
     "lumina2": dict(load=tiny.lumina2, encoder="gemma2", has_replacements=False),
     "krea2": dict(load=tiny.krea2, encoder="qwen3-vl of Krea 2", frames=1, width=960, has_references=True, has_replacements=False),
@@ -127,5 +143,10 @@ KINDS = {
 
 
 @cache
-def made(name: str) -> Kind:
-    return Kind(name, **KINDS[name])
+def made(name: str, **changes) -> Kind:
+    return Kind(name, **{**KINDS[name], **changes})
+
+
+def with_a_whole_prompt(name: str) -> Kind:
+    """With a prompt of 512 tokens, behind which older ComfyUIs number LongCat's picture however long the prompt is."""
+    return made(name, length=512) if name == "longcat" else made(name)

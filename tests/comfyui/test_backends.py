@@ -1,49 +1,45 @@
-"""ComfyUI's attention back ends, chosen by its own command-line flags in a process of their own."""
+"""ComfyUI's attention back ends, as its command-line flags choose them: under one name that its networks import."""
 
-import os
-import subprocess
 import sys
-from pathlib import Path
 
+import comfy.ldm.modules.attention as attention
+import oracle
 import pytest
+import restated_flux
+import restated_sd3
+import tiny
+import torch
+from probe import conditioning
 
-ROOT = Path(__file__).parents[2]
-FUNCTIONS = {
-    "use_split_cross_attention": "attention_split",
-    "use_quad_cross_attention": "attention_sub_quad",
-    "use_pytorch_cross_attention": "attention_pytorch",
+BACKENDS = [attention.attention_split, attention.attention_sub_quad, attention.attention_pytorch]
+FAMILIES = {
+    "flux": (tiny.flux, {"guidance": restated_flux.GUIDANCE}, "t5", {"single_blocks": True}, restated_flux.restated),
+    "sd3": (lambda: tiny.sd3(second_attention=(0,)), {}, "clip", {}, restated_sd3.restated),
 }
-PROGRAM = """
-import sys
-sys.path.insert(0, {comfyui!r})
-sys.path += {path!r}
-import comfy.cli_args
-setattr(comfy.cli_args.args, {flag!r}, True)
-import pytest
-code = pytest.main(["-q", "tests/comfyui/test_flux_stream.py", "tests/comfyui/test_sd3_stream.py", "-k", "restatement"])
-import comfy.ldm.modules.attention
-print(comfy.ldm.modules.attention.optimized_attention.__name__)
-sys.exit(code)
-"""
 
 
-@pytest.fixture(scope="module")
-def processes():
-    """One for each flag, at the same time."""
-    started = {}
-    for flag in FUNCTIONS:
-        program = PROGRAM.format(comfyui=os.environ["COMFYUI_PATH"], path=sys.path, flag=flag)
-        started[flag] = subprocess.Popen(
-            [sys.executable, "-c", program], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-    yield started
-    for process in started.values():
-        process.kill()
+@pytest.fixture(params=BACKENDS, ids=lambda function: function.__name__)
+def calls(request, monkeypatch):
+    """Of the back end that is in place of the one that ComfyUI chose."""
+    heard, chosen = [], attention.optimized_attention
+
+    def backend(*args, **kwargs):
+        heard.append(kwargs)
+        return request.param(*args, **kwargs)
+
+    for module in list(sys.modules.values()):
+        for name, value in list(vars(module).items()):
+            if value is chosen and name.startswith("optimized_attention"):
+                monkeypatch.setattr(module, name, backend)
+    return heard
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("flag", FUNCTIONS)
-def test_scores_agree_with_a_plain_restatement(flag, processes):
-    said, _ = processes[flag].communicate()
-    assert processes[flag].returncode == 0 and "7 passed" in said, said
-    assert said.split()[-1] == FUNCTIONS[flag]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_scores_agree_with_a_plain_restatement(family, calls):
+    load, options, encoder, choices, restated = FAMILIES[family]
+    model, generator = load(), torch.Generator().manual_seed(4)
+    shapes = [(1, 16, 7, 9), (1, 5, 64), (1, 32), (4, 64)]
+    x, context, pooled, embeddings = (torch.randn(shape, generator=generator) for shape in shapes)
+    recorded = oracle.record(model, x, conditioning(context, pooled, **options), embeddings, encoder, **choices)
+    assert len(calls) >= 2 * 3  # two steps of three blocks
+    oracle.assert_agree(recorded, lambda sigma: restated(model, x, context, pooled, embeddings[None], sigma))

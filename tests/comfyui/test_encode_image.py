@@ -154,12 +154,12 @@ def encoded(demo, names, picture, caption, **choices):
     return decode(encode_image(demo.model, encode_concepts(demo.clip, ",".join(names)), positive, picture, **choices), picture)
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_maps_of_drawn_scenes_lie_on_what_they_name(demo, size):
+@pytest.mark.long
+def test_maps_of_drawn_scenes_lie_on_what_they_name(demo):
     """Pictures that the model has not made, encoded by its VAE, with their caption: it was not trained without one."""
     judged = []
-    for seed in range(900_000_700, 900_000_706):
-        scene = draw_scene(seed, *SIZES[size])
+    for seed, size in zip(range(900_000_700, 900_000_706), 2 * list(SIZES.values())):
+        scene = draw_scene(seed, *size)
         names = concepts_of(scene)
         maps = encoded(demo, names, demo.vae.encode(torch.from_numpy(scene.picture)[None]), scene.caption, noise=0.2)
         judged.append(judge(at_picture_size(maps), torch.stack([torch.from_numpy(scene.area(name)) for name in names])))
@@ -167,6 +167,7 @@ def test_maps_of_drawn_scenes_lie_on_what_they_name(demo, size):
     assert iou >= 0.85 and peaks == 1
 
 
+@pytest.mark.long
 def test_encoding_agrees_with_sampling(demo):
     """A picture that the model paints, encoded again from its own latent: the same concepts win as in the later half of its steps."""
     agreement = []

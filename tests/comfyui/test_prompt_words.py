@@ -253,6 +253,7 @@ def test_words_are_found_by_t5_and_by_both_text_encoders_of_sd3():
     assert [weights.nonzero()[:, 0].tolist() for weights in words.token_weights] == [[1, of_clip], [3, 5, of_clip + 2, of_clip + 4]]
 
 
+@pytest.mark.long
 def test_what_is_kept_of_sdxl_while_it_samples_and_after(monkeypatch):
     """Its own layers and heads, narrow and random, at 256 x 256 pixels: 1024 x 1024 have sixteen times as much. Steps add nothing."""
     shape = {**tiny.THREE_LEVELS, "transformer_depth": [0, 0, 2, 2, 10, 10], "transformer_depth_output": [0] * 3 + [2] * 3 + [10] * 3}

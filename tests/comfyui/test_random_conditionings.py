@@ -145,6 +145,7 @@ def sample(kind, model, options):
         return error
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(GRAPHS))
 def test_random_graphs(kind, seed, monkeypatch):
     options, apart = draw_graph(kind, seed)

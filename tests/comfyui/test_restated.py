@@ -12,7 +12,7 @@ import tiny
 import torch
 from comfy.ldm.flux.model import Flux
 from comfy.ldm.wan.model import WanModel
-from kinds import KINDS, made
+from kinds import KINDS, made, with_a_whole_prompt
 from oracle import assert_agree
 from probe import call_at
 from restated import restated
@@ -75,7 +75,7 @@ def compare(kind, size, singles=False, **options):
 @pytest.mark.parametrize("size", [(6, 10), (7, 9)], ids=str)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_scores_agree_with_a_restatement_in_float64(name, size):
-    compare(made(name), size)
+    compare(with_a_whole_prompt(name), size)
 
 
 @pytest.mark.parametrize("size", [(6, 10), (7, 9)], ids=str)
@@ -85,7 +85,7 @@ def test_single_blocks(size):
 
 @pytest.mark.parametrize(("name", "method"), WITH_REFERENCES)
 def test_scores_beside_references(name, method):
-    kind = made(name)
+    kind = with_a_whole_prompt(name)
     references = [torch.randn(kind.latent(size).shape, generator=torch.Generator().manual_seed(size[0])) for size in [(4, 6), (8, 4)]]
     compare(kind, (6, 10), singles=name == "flux2", reference_latents=references, reference_latents_method=method)
 

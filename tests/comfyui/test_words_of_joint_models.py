@@ -17,7 +17,7 @@ from concept_attention.concept_core.record.encode_image import encode_image
 from concept_attention.concept_core.recording import prompt_words
 from concept_attention.concept_core.recording.scores import PROMPT_WORDS
 from concept_attention.concept_core.storage.files import load_recording, save_recording
-from kinds import KINDS, made
+from kinds import KINDS, made, with_a_whole_prompt
 from probe import call_at
 
 CROSS_ATTENTION = {"cosmos": restated_cosmos, "anima": restated_cosmos, "wan": restated_video}
@@ -72,7 +72,7 @@ def attended(*modules):
 @pytest.mark.parametrize("name", [name for name in JOINT if name != "chroma-radiance"])
 def test_probabilities_agree_with_a_restatement_in_float64(name, size):
     """Of all that the picture's token attends to in the text, padding that the model adds included, the part that is the word."""
-    kind = made(name)
+    kind = with_a_whole_prompt(name)
     x = torch.randn(kind.latent(size).shape, generator=torch.Generator().manual_seed(2))
     ((context, options),) = kind.prompts[0]
     words = kind.words()
