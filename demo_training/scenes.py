@@ -91,7 +91,11 @@ def plan_scene(seed, height=256, width=256):
 
 
 def draw_scene(seed, height=256, width=256):
-    ground, things, rng = plan_scene(seed, height, width)
+    return draw_things(*plan_scene(seed, height, width), height, width)
+
+
+def draw_things(ground, things, rng, height, width):
+    """The scene of things of which later ones lie above those before them."""
     picture = texture(ground, rng, height, width)
     left = np.ones((height, width))
     coverage = []

@@ -1,4 +1,18 @@
-from . import apply, decode, demo_model, encode_concepts, encode_image, explorer, heatmap, locate, maps_files, mask, recording_files, region
+from . import (
+    apply,
+    decode,
+    demo_model,
+    encode_concepts,
+    encode_image,
+    explorer,
+    heatmap,
+    instances,
+    locate,
+    maps_files,
+    mask,
+    recording_files,
+    region,
+)
 
 NODES = [
     *encode_concepts.NODES,
@@ -9,6 +23,7 @@ NODES = [
     *mask.NODES,
     *explorer.NODES,
     *locate.NODES,
+    *instances.NODES,
     *maps_files.NODES,
     *recording_files.NODES,
     *region.NODES,

@@ -9,7 +9,8 @@ Recording = io.Custom("CONCEPT_ATTENTION_RECORDING")
 Maps = io.Custom("CONCEPT_ATTENTION_MAPS")
 
 CONCEPT_TOOLTIP = (
-    'A concept\'s name; "a + b" joins two into one; a comma separates several, which come one after the other; "*" is all of them. '
+    'A concept\'s name; "a + b" joins two into one; "a - b" is a without b; a comma separates several, which come one after the other; '
+    '"*" is all of them, and "* - a" all but a. '
     "Those of the background list can be named too. Inpainting nodes want one mask for each picture: one concept, or some joined."
 )
 IMAGE_TOOLTIP = "The decoded picture or clip, or a scaled copy: edges follow it, and its size is taken."

@@ -1,9 +1,19 @@
 """Concepts' names as a user types them: several in one field, and several joined."""
 
+import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 ALL = "*"
 JOIN = "+"
+SIGN = re.compile(r"\+|(?<=\s)-(?=\s)")
+
+
+class Term(NamedTuple):
+    """Of "a + b - c" one name, and whether it is taken away."""
+
+    name: str
+    less: bool = False
 
 
 def parse_concepts(text: str) -> list[str]:
@@ -23,18 +33,31 @@ def itself(text: str, names) -> str | None:
     return text if text in names else None
 
 
-def joined(text: str, names, named=named) -> list[str] | None:
-    """The names that "a + b" joins, or None if it does not consist of names. A name that holds a plus goes before what it could join."""
+def joined(text: str, names, named=named) -> list[Term] | None:
+    """What "a + b - c" consists of, or None if it does not consist of names. A name that holds a plus goes before what it could join.
+
+    A minus has a space on either side, since names hold hyphens.
+    """
+    return _terms(text, names, named, False)
+
+
+def _terms(text, names, named, less):
     text = text.strip()
     whole = named(text, names)
     if whole is not None:
-        return [whole]
-    for place in (place for place in range(len(text) - 1, 0, -1) if text[place] == JOIN):
-        first = named(text[:place].strip(), names)
-        rest = joined(text[place + 1 :], names, named) if first is not None else None
+        return [Term(whole, less)]
+    for sign in reversed(list(SIGN.finditer(text))):
+        first = named(text[: sign.start()].strip(), names)
+        rest = _terms(text[sign.end() :], names, named, sign[0] != JOIN) if first is not None else None
         if first is not None and rest:
-            return [first, *rest]
+            return [Term(first, less), *rest]
     return None
+
+
+def pieces(text: str) -> list[Term]:
+    """ "a + b - c" cut at every sign, whether names hold them or not."""
+    signs = ["", *(sign[0] for sign in SIGN.finditer(text))]
+    return [Term(piece.strip(), sign == "-") for sign, piece in zip(signs, SIGN.split(text))]
 
 
 def check_names(shown: list[str], hidden: Sequence[str] = ()):
@@ -45,4 +68,4 @@ def check_names(shown: list[str], hidden: Sequence[str] = ()):
         if name == ALL:
             raise ValueError(f'A concept cannot be called "{ALL}", which stands for all concepts: write it in words.')
         if joined(name, {*shown, *hidden} - {name}, itself):
-            raise ValueError(f'"{name}" joins two concepts that are named too: leave it out here, and write it in Concept Mask.')
+            raise ValueError(f'"{name}" joins concepts that are named too: leave it out here, and write it in Concept Mask.')

@@ -1,6 +1,5 @@
 """How sure the maps are that a concept is in the picture at all."""
 
-import torch
 from torch import Tensor
 
 from .maps import Maps
@@ -18,8 +17,13 @@ def presence(maps: Maps, selections: list[Selection]) -> Tensor:
     """
     maps.check_softmax("Raw scores have no presence")
     probabilities = gather(maps.values.float(), selections, True)
-    window = [min(PATCH, side) for side in probabilities.shape[2:]]
-    return torch.nn.functional.avg_pool2d(probabilities, window, stride=1).amax((2, 3)).clamp(0, 1)
+    return highest_patch(probabilities)
+
+
+def highest_patch(shares: Tensor) -> Tensor:
+    """[..., h, w] → [...]: the highest mean over a patch of 2 x 2 tokens."""
+    height, width = (min(PATCH, side) for side in shares.shape[-2:])
+    return shares.unfold(-2, height, 1).unfold(-2, width, 1).mean((-2, -1)).amax((-2, -1)).clamp(0, 1)
 
 
 def labelled(maps: Maps) -> list[str]:

@@ -1,29 +1,36 @@
-"""Which concepts a user means: "dragon", "dragon + rock", "dragon, rock" or "*"."""
+"""Which concepts a user means: "dragon", "dragon + rock", "dragon - rock", "dragon, rock", "*" or "* - rock"."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..concepts.names import ALL, JOIN, joined, named, parse_concepts
+from ..concepts.names import ALL, Term, joined, named, parse_concepts, pieces
 from .maps import Maps
 
 
 @dataclass(frozen=True)
 class Selection:
-    """One concept, or several joined. members: their places in the maps' names."""
+    """One concept, or several joined, or less others. members, less: their places in the maps' names."""
 
     label: str
     members: tuple[int, ...]
+    less: tuple[int, ...] = ()
 
     def of(self, values: Tensor, softmaxed: bool) -> Tensor:
-        """[B, C, ...] → [B, ...]: the sum of the members' shares, or their highest raw score."""
-        chosen = values[:, self.members]
-        return chosen.sum(1) if softmaxed else chosen.amax(1)
+        """[B, C, ...] → [B, ...]: the sum of the members' shares, or their highest raw score; less that of the others, so it can be
+        below 0."""
+        chosen = _joined(values[:, self.members], softmaxed)
+        return chosen - _joined(values[:, self.less], softmaxed) if self.less else chosen
+
+
+def _joined(values, softmaxed):
+    return values.sum(1) if softmaxed else values.amax(1)
 
 
 def select(maps: Maps, text: str) -> list[Selection]:
-    """A name is one concept, "a + b" joins two, a comma or a line end parts two selections, "*" is all that are shown, each alone.
+    """A name is one concept, "a + b" joins two, "a - b" is where a is more than b, by how much. A comma or a line end parts two selections.
+    "*" is all that are shown, each alone, and "* - a" all but a.
 
     Names of the background list can be chosen too; case matters only where it tells two of them apart. ValueError lists the names if one
     is not there, or if none is given.
@@ -38,26 +45,43 @@ def select(maps: Maps, text: str) -> list[Selection]:
 
 def select_known(maps: Maps, text: str) -> tuple[list[Selection], list[str]]:
     """What select selects, without the names that are not there; and those."""
-    if text.strip() == ALL:
-        return [Selection(name, (place,)) for place, name in enumerate(maps.names[: maps.num_shown])], []
-    selections, unknown = [], []
+    selections: list[Selection] = []
+    unknown: list[str] = []
+    names = (*maps.names, ALL)
     for part in parse_concepts(text):
-        chosen = joined(part, maps.names)
+        terms = joined(part, names)
         label = part
-        if chosen is None:
-            names = {name: named(name, maps.names) for name in (piece.strip() for piece in part.split(JOIN))}
-            unknown += [name for name, meant in names.items() if meant is None]
-            chosen = [meant for meant in names.values() if meant is not None]
-            label = f" {JOIN} ".join(chosen)
-        if chosen:
-            selections.append(Selection(label, tuple(dict.fromkeys(maps.names.index(name) for name in chosen))))
-    return selections, unknown
+        if terms is None:
+            meant = [(name, less, named(name, names)) for name, less in pieces(part)]
+            unknown += dict.fromkeys(name for name, _, known in meant if known is None)
+            terms = [Term(known, less) for _, less, known in meant if known is not None]
+            label = "".join(f" {'-' if less else '+'} {name}" for name, less in terms).removeprefix(" + ")
+        if terms[:1] == [Term(ALL)] and all(less for _, less in terms[1:]):
+            left_out = [name for name, _ in terms]
+            selections += [Selection(name, (at,)) for at, name in enumerate(maps.names[: maps.num_shown]) if name not in left_out]
+        elif any(name == ALL for name, _ in terms):
+            unknown.append(ALL)
+        elif not all(less for _, less in terms):
+            selections.append(Selection(label, *(_places(maps.names, terms, less) for less in (False, True))))
+    return list(dict.fromkeys(selections)), unknown
+
+
+def _places(names, terms, less):
+    return tuple(dict.fromkeys(names.index(term.name) for term in terms if term.less == less))
 
 
 def _there_are(names):
-    return f'There are: {", ".join(names)}. Write one of them, "a + b" to join two, or "*" for all.'
+    return f'There are: {", ".join(names)}. Write one of them, "a + b" to join two, "a - b" to take one away, or "*" for all.'
 
 
 def gather(values: Tensor, selections: list[Selection], softmaxed: bool) -> Tensor:
-    """[B, C, ...] → [B, S, ...], one map per selection."""
-    return torch.stack([selection.of(values, softmaxed) for selection in selections], 1)
+    """[B, C, ...] → [B, S, ...], one map per selection; 0 where what is taken away is more."""
+    return at_least_0(torch.stack([selection.of(values, softmaxed) for selection in selections], 1), selections, 1)
+
+
+def at_least_0(values: Tensor, selections: list[Selection], dim: int = 0) -> Tensor:
+    """Selections' values without those below 0, of such as take something away."""
+    if not any(selection.less for selection in selections):
+        return values
+    rows = [one.clamp(min=0) if selection.less else one for one, selection in zip(values.unbind(dim), selections)]
+    return torch.stack(rows, dim)

@@ -41,18 +41,21 @@ def detections(
     scores = presence(maps.at_pictures(), selections).tolist()
     found = by_picture(maps, masks(maps, concept, "soft", image=image, progress=progress))
     return [
-        [_place(selection.label, score, (mask >= 0.5).numpy()) for selection, score, mask in zip(selections, row, picture)]
+        [
+            detection(selection.label, score, without_small_parts((mask >= 0.5).numpy(), MIN_AREA))
+            for selection, score, mask in zip(selections, row, picture)
+        ]
         for row, picture in zip(scores, found)
     ]
 
 
-def _place(label, score, within):
-    within = without_small_parts(within, MIN_AREA)
+def detection(label: str, presence: float, within: np.ndarray) -> Detection:
+    """Of what lies within, [H, W] bool."""
     if not within.any():
-        return Detection(label, score, None, None)
+        return Detection(label, presence, None, None)
     rows, columns = np.flatnonzero(within.any(1)), np.flatnonzero(within.any(0))
-    box = (columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0])
-    return Detection(label, score, tuple(map(int, box)), _innermost(within))
+    left, top, right, bottom = (int(it) for it in (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
+    return Detection(label, presence, (left, top, right - left, bottom - top), _innermost(within))
 
 
 def _innermost(within):

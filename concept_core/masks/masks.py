@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from ..maps.maps import Maps
 from ..maps.pictures import pictures_for, room_for, size_for
 from ..maps.presence import ABSENT, presence
 from ..maps.resize import upsample
-from ..maps.selection import Selection, gather, select
+from ..maps.selection import Selection, at_least_0, select
 from . import morphology, thresholds
 from .edges import follow_edges
 
@@ -120,7 +120,8 @@ def at_pixels(maps: Maps, values: Tensor, picture: Tensor | None, edge_radius: i
 
 @dataclass(frozen=True)
 class Chosen:
-    """The selections' maps [B, S, h, w], and whether each is there at all, [B, S]; in a clip it is there if any frame shows it."""
+    """The selections' maps [B, S, h, w], below 0 where what is taken away is more, and whether each is there at all, [B, S]; in a clip it
+    is there if any frame shows it."""
 
     selections: list[Selection]
     values: Tensor
@@ -128,7 +129,7 @@ class Chosen:
 
     @classmethod
     def of(cls, maps: Maps, selections: list[Selection]) -> "Chosen":
-        values = gather(maps.values, selections, maps.softmaxed)
+        values = torch.stack([selection.of(maps.values, maps.softmaxed) for selection in selections], 1)
         there = presence(maps, selections) >= ABSENT if maps.softmaxed else torch.ones(values.shape[:2], dtype=torch.bool)
         return cls(selections, values, there.any(0).expand_as(there) if maps.is_clip else there)
 
@@ -138,14 +139,15 @@ def _cut(maps: Maps, chosen: Chosen, number: int, method, threshold, picture, ed
     if method == "winner":
         return _winning(maps.of_picture(number), chosen.selections, picture, edge_radius)
     of_picture = chosen.values[number]
-    values = at_pixels(maps, of_picture, picture, edge_radius)
+    values = at_least_0(at_pixels(maps, of_picture, picture, edge_radius), chosen.selections)
     if method == "threshold":
         maps.check_softmax("A threshold needs shares in 0..1, which some other methods do not")
         return (values >= threshold).float()
     if method == ON_THE_WAY:
+        of_picture = at_least_0(of_picture, chosen.selections)
         low, high = of_picture.amin((1, 2), keepdim=True), of_picture.amax((1, 2), keepdim=True)
         return (values >= low + threshold * (high - low).masked_fill(high == low, 1)).float()
-    among = chosen.values.transpose(0, 1) if maps.is_clip else values
+    among = at_least_0(chosen.values.transpose(0, 1), chosen.selections) if maps.is_clip else values
     cut = [
         RELATIVE[method](value, maps.softmaxed, all_of_it) if there else None
         for value, all_of_it, there in zip(values, among, chosen.there[number])
@@ -154,13 +156,13 @@ def _cut(maps: Maps, chosen: Chosen, number: int, method, threshold, picture, ed
 
 
 def _winning(maps, selections, picture, edge_radius):
-    """Where a selection, its members joined, has more than any other concept."""
+    """Where a selection, its members joined, has more than any other concept; those that are taken away are among the others."""
     values = at_pixels(maps, maps.values[0], picture, edge_radius)
     winner = _strongest(values)
     return [
         (winner == selection.members[0]).float()
         if len(selection.members) == 1
-        else (selection.of(values[None], maps.softmaxed)[0] > _highest_of_others(values, selection)).float()
+        else (replace(selection, less=()).of(values[None], maps.softmaxed)[0] > _highest_of_others(values, selection)).float()
         for selection in selections
     ]
 

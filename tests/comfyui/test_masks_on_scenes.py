@@ -13,6 +13,8 @@ from concept_attention.concept_core.maps.selection import select
 from concept_attention.concept_core.masks.boxes import detections
 from concept_attention.concept_core.masks.masks import METHODS, masks
 from evaluate import HELD_OUT, SIZES, Demo
+from evaluate_instances import draw_alike
+from evaluate_instances import judge as judge_instances
 from evaluate_masks import area_under_roc, iou, judge_alone, judge_masks, show
 from scenes import GROUNDS, coverage_by_colour, draw_scene
 
@@ -107,3 +109,11 @@ def test_one_concept_alone_is_never_the_opposite_of_what_was_asked(demo):
     assert np.mean(generic) > 0.75 and min(generic) > 0.4  # raw scores: below 0.02 in Flux
     with pytest.raises(ValueError, match="is the only concept .* no mask can tell where it is"):
         judge_alone(demo, scenes[0])
+
+
+@pytest.mark.parametrize("touching", [False, True])
+def test_things_of_a_kind_are_told_apart_or_are_one(demo, touching):
+    for seed in SEEDS[:4]:
+        found, there, fits = judge_instances(demo, draw_alike(seed, touching))
+        assert found == there or (touching and found < there)
+        assert found < there or min(fits) >= 0.9

@@ -11,7 +11,13 @@ from previews import GAP, GROUND, squared
 
 BARE = {"PromptWords", "Region", "LoadMaps", "SaveRecording", "LoadRecording"}
 SHOWN = {"Heatmap": "example_workflows/03 Heatmaps (demo).jpg", "DemoPicture": "demo_model/scene.png"}  # of nodes that show nothing
-SOURCES = ["01 Explore concepts (demo)", "05 All concepts at once (demo)", "06 Masks for a photo (demo)", "03 Heatmaps (demo)"]
+SOURCES = [
+    "01 Explore concepts (demo)",
+    "05 All concepts at once (demo)",
+    "06 Masks for a photo (demo)",
+    "03 Heatmaps (demo)",
+    "27 Repaint one of several (demo)",
+]
 WIDEST = 900
 FIRST = "01 Explore concepts (demo)"
 

@@ -32,11 +32,18 @@ def test_concepts_are_split_at_commas_and_lines(text, names):
         ("a +", None),
         ("+", None),
         ("a + d", None),
+        ("a - b", ["a", "-b"]),
+        ("a - C++ + b", ["a", "-C++", "b"]),
+        ("c - a + b - a", ["c", "-a + b", "-a"]),
+        ("a-b", None),
+        ("a -", None),
+        ("- a", None),
     ],
 )
 def test_joined_names(text, names):
     some = {"a", "b", "c", "C++"} | ({"a + b"} if "c" in text else set())
-    assert joined(text, some) == names
+    terms = joined(text, some)
+    assert (terms and ["-" * less + name for name, less in terms]) == names
 
 
 @pytest.mark.parametrize(
@@ -44,8 +51,9 @@ def test_joined_names(text, names):
     [
         (["cat", "*"], [], r'cannot be called "\*"'),
         (["cat"], ["*"], r'cannot be called "\*"'),
-        (["cat", "dog", "cat + dog"], [], '"cat \\+ dog" joins two concepts'),
-        (["cat+dog", "cat"], ["dog"], '"cat\\+dog" joins two concepts'),
+        (["cat", "dog", "cat + dog"], [], '"cat \\+ dog" joins concepts'),
+        (["cat+dog", "cat"], ["dog"], '"cat\\+dog" joins concepts'),
+        (["cat", "dog - cat"], ["dog"], '"dog - cat" joins concepts'),
         ([], ["sky"], "No concepts: name at least one"),
     ],
 )

@@ -283,3 +283,29 @@ def test_what_is_no_picture_is_refused_by_all_that_take_one(take, shape, message
 @pytest.mark.parametrize("size", [(3, 4), (6, 8), (9, 12)])
 def test_the_smallest_pictures_are_taken(take, size):
     take(maps(), torch.rand(1, *size, 3))
+
+
+@pytest.mark.parametrize("image", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_taken_away_is_not_in_the_mask(method, image):
+    """Where top has more than left, less top leaves nothing of left; top and left less top is left again."""
+    made = maps(batch=2)
+    made.values[:, 0, 2:, :1] = 0.3
+    made.values[:, 1, 2:, :1] = 0.6
+    made.values[:, 3] = 1 - made.values[:, :3].sum(1)
+    picture = painted(made) if image else None
+    kept = made.values.clone()
+    less = masks(made, "left - top", method, image=picture)
+    left = masks(made, "left", method, image=picture)
+    assert less[:, 40:, 8].max() < 0.01 and less[:, 60, 24].min() >= 0.5 and less[:, 60, 72:].max() < 0.01
+    if method != "winner":  # it has no notion of how much
+        torch.testing.assert_close(masks(made, "left + top - top", method, image=picture), left, atol=2e-2, rtol=0)
+    assert torch.equal(made.values, kept)
+
+
+def test_taken_away_of_raw_scores_and_of_clips():
+    made = maps(batch=3)
+    clip = replace(made, frames_per_latent=1)
+    assert masks(clip, "left - rest", "soft")[:, 60, 8].min() > 0.9 and masks(clip, "left - left", "soft").eq(0).all()
+    raw = replace(made, softmaxed=False, values=made.values.log())
+    assert masks(raw, "left - rest", "soft")[:, 60, 8].min() > 0.9 and masks(raw, "left - rest", "soft")[:, 4, 4].max() < 0.1

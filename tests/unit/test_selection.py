@@ -1,14 +1,14 @@
 import pytest
 import torch
 from concept_attention.concept_core.maps.maps import Maps
-from concept_attention.concept_core.maps.selection import gather, select
+from concept_attention.concept_core.maps.selection import gather, select, select_known
 
 NAMES = ("dragon", "rock", "c + d", "sky")
 MAPS = Maps(torch.zeros(1, 4, 2, 2), NAMES, 3, True, (32, 32), 16)
 
 
 def chosen(text):
-    return [(it.label, it.members) for it in select(MAPS, text)]
+    return [(it.label, it.members, it.less)[: 3 if it.less else 2] for it in select(MAPS, text)]
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,12 @@ def chosen(text):
         ("*", [("dragon", (0,)), ("rock", (1,)), ("c + d", (2,))]),
         ("Rock, DRAGON + Sky", [("Rock", (1,)), ("DRAGON + Sky", (0, 3))]),
         ("C + D + sky", [("C + D + sky", (2, 3))]),
+        ("*, sky", [("dragon", (0,)), ("rock", (1,)), ("c + d", (2,)), ("sky", (3,))]),
+        ("* - Rock", [("dragon", (0,)), ("c + d", (2,))]),
+        ("* - c + d - sky, sky", [("dragon", (0,)), ("rock", (1,)), ("sky", (3,))]),
+        ("dragon - rock", [("dragon - rock", (0,), (1,))]),
+        ("dragon + c + d - rock - Sky", [("dragon + c + d - rock - Sky", (0, 2), (1, 3))]),
+        ("rock - sky + dragon", [("rock - sky + dragon", (1, 0), (3,))]),
     ],
 )
 def test_what_is_chosen(text, expected):
@@ -38,6 +44,14 @@ def test_what_is_chosen(text, expected):
         ("rock + cat", "There is no map of 'cat'"),
         ("rock +", "There is no map of ''"),
         ("rock, cat", "There is no map of 'cat'"),
+        ("rock - cat", "There is no map of 'cat'"),
+        ("cat - rock", "There is no map of 'cat'"),
+        ("rock-sky", "There is no map of 'rock-sky'"),  # names hold hyphens
+        ("- rock", "There is no map of '- rock'"),
+        ("rock - *", "There is no map of '\\*'"),
+        ("* + sky", "There is no map of '\\*'"),
+        ("* - cat", "There is no map of 'cat'"),
+        ("* - dragon - rock - c + d", "No concept is named"),
         (" , ", "No concept is named. There are: dragon"),
         ("", "No concept is named"),
     ],
@@ -59,3 +73,26 @@ def test_case_tells_names_apart_where_it_must():
     assert [it.members for it in select(cases, "bill, Bill, STRASSE")] == [(1,), (0,), (2,)]
     with pytest.raises(ValueError, match="There is no map of 'BILL'"):
         select(cases, "BILL")
+
+
+def test_what_is_taken_away_leaves_nothing_below_0():
+    values = torch.tensor([0.2, 0.3, 0.1, 0.4])[None, :, None, None].expand(2, 4, 3, 3)
+    less = select(MAPS, "dragon + sky - rock, dragon - rock, rock")
+    assert gather(values, less, softmaxed=True)[0, :, 0, 0].tolist() == pytest.approx([0.3, 0, 0.3])
+    assert gather(values, less, softmaxed=False)[0, :, 0, 0].tolist() == pytest.approx([0.1, 0, 0.3])
+
+
+def test_names_that_hold_a_minus_go_before_what_they_could_take_away():
+    held = Maps(torch.zeros(1, 4, 2, 2), ("t-shirt", "a", "a - b", "b"), 4, True, (32, 32), 16)
+    assert [(it.members, it.less) for it in select(held, "a - b, a - b - b, t-shirt - a - b")] == [((2,), ()), ((2,), (3,)), ((0,), (2,))]
+
+
+def test_in_the_explorer_names_that_are_not_there_are_left_out():
+    for text, label, unknown in [
+        ("rock - cat", "rock", ["cat"]),
+        ("cat - rock", "", ["cat"]),
+        ("dog + dragon - cat - sky", "dragon - sky", ["dog", "cat"]),
+        ("* - cat - rock", "dragon, c + d", ["cat"]),
+    ]:
+        known, missing = select_known(MAPS, text)
+        assert (", ".join(it.label for it in known), missing) == (label, unknown)
