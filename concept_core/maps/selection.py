@@ -63,7 +63,7 @@ def select_known(maps: Maps, text: str) -> tuple[list[Selection], list[str]]:
             unknown.append(ALL)
         elif not all(less for _, less in terms):
             selections.append(Selection(label, *(_places(maps.names, terms, less) for less in (False, True))))
-    return list(dict.fromkeys(selections)), unknown
+    return selections, unknown
 
 
 def _places(names, terms, less):

@@ -50,15 +50,26 @@ def test_a_text_selects_the_same_concepts(called):
         "BILL",
         "Bill, bill",
         "rock +",
+        "rock - sky",
+        "c + d - d + e + rock - SKY",
+        "rock-sky",
+        "cat - rock, dragon - cat",
+        "- rock",
+        "*, sky",
+        "* - rock - c + d",
+        "* + rock",
+        "rock - *",
+        "* - cat",
+        "rock - rock - rock",
     ]
     for text, read in zip(texts, called("selection.js", "read", [[text, NAMES, 4] for text in texts])):
         selections, unknown = select_known(maps, text)
-        assert read["selections"] == [list(selection.members) for selection in selections], text
+        assert read["selections"] == [[*it.members, *(~place for place in it.less)] for it in selections], text
         assert read["unknown"] == [name for name in unknown if name], text
 
 
 def test_what_is_selected_is_written_so_that_it_is_read_again(called):
-    chosen = [[0], [3, 2], [1, 4, 0], [2, 4], [5, 6]]
+    chosen = [[0], [3, 2], [1, 4, 0], [2, 4], [5, 6], [0, ~3], [1, 4, ~2, ~0]]
     written = called("selection.js", "write", [[places, NAMES] for places in chosen])
     for places, read in zip(chosen, called("selection.js", "read", [[text, NAMES, 4] for text in written])):
         assert read["unknown"] == [] and [sorted(places)] == [sorted(them) for them in read["selections"]]

@@ -1,5 +1,7 @@
 // Concept maps in the browser: the numbers that concept_core/draw/explorer.py packs, and what is asked of them.
 
+import { added, taken } from './selection.js'
+
 const LEVELS = 65535
 
 export class ConceptMaps {
@@ -17,9 +19,12 @@ export class ConceptMaps {
     this.values = Float32Array.from({ length: bytes.length / 2 }, (_, i) => about.low + step * view.getUint16(2 * i, true))
   }
 
-  /** The map of one concept, or the joined map of several: the sum of shares, the highest of raw scores. */
-  map(picture, members) {
-    return this.join(members.map((member) => this.tokens(picture, member)))
+  /**
+   * The map of one concept, or the joined map of several: the sum of shares, the highest of raw scores. Those that are taken away, ~place,
+   * are subtracted, so it may be below 0.
+   */
+  map(picture, places) {
+    return this.join(places, (place) => this.tokens(picture, place))
   }
 
   tokens(picture, member) {
@@ -27,33 +32,37 @@ export class ConceptMaps {
     return this.values.subarray((picture * this.concepts + member) * size, (picture * this.concepts + member + 1) * size)
   }
 
-  join(maps) {
-    if (maps.length === 1) return maps[0]
-    return maps.reduce((joined, map) => joined.map((value, i) => (this.about.shares ? value + map[i] : Math.max(value, map[i]))))
+  join(places, mapOf) {
+    const both = (one, other) => one.map((value, i) => (this.about.shares ? value + other[i] : Math.max(value, other[i])))
+    const more = added(places).map(mapOf).reduce(both)
+    const less = taken(places).map(mapOf)
+    if (!less.length) return more
+    const all = less.reduce(both)
+    return more.map((value, i) => value - all[i])
   }
 
   /** That map with its picture's edges, { width, height, values }; smooth where there is no picture. */
-  edged(picture, members, axes) {
+  edged(picture, places, axes) {
     const { down, across } = axes
-    if (!this.edges.length) return { width: across.pixels, height: down.pixels, values: this.smooth(picture, members, axes) }
-    const all = members.map((member) => {
-      const [low, high] = extremes(this.tokens(picture, member))
-      return Float32Array.from(this.edges[picture][member].levels, (level) => low + (level / 255) * (high - low))
+    if (!this.edges.length) return { width: across.pixels, height: down.pixels, values: this.smooth(picture, places, axes) }
+    const values = this.join(places, (place) => {
+      const [low, high] = extremes(this.tokens(picture, place))
+      return Float32Array.from(this.edges[picture][place].levels, (level) => low + (level / 255) * (high - low))
     })
-    const { width, height } = this.edges[picture][members[0]]
-    return { width, height, values: this.join(all) }
+    const { width, height } = this.edges[picture][places[0]]
+    return { width, height, values: atLeast0(values, places) }
   }
 
   /** From which value on the joined map is in a mask: the threshold of shares, and of raw scores that part of their way. */
-  least(picture, members, threshold) {
+  least(picture, places, threshold) {
     if (this.about.shares) return threshold
-    const [low, high] = extremes(this.map(picture, members))
+    const [low, high] = extremes(atLeast0(this.map(picture, places), places))
     return low + threshold * (high - low || 1)
   }
 
   /** That map at picture size, smooth, as resize.upsample makes it: what the heatmap shows. */
-  smooth(picture, members, { down, across }) {
-    return upsample(this.map(picture, members), this.columns, down, across)
+  smooth(picture, places, { down, across }) {
+    return atLeast0(upsample(this.map(picture, places), this.columns, down, across), places)
   }
 
   /** One concept's value at a single pixel of that. */
@@ -87,6 +96,9 @@ export class ConceptMaps {
     return this.values.subarray(picture * this.concepts * size, (picture * this.concepts + this.shown) * size)
   }
 }
+
+/** Nothing is below 0 where something is taken away. */
+const atLeast0 = (values, places) => (taken(places).length ? values.map((value) => Math.max(value, 0)) : values)
 
 export function extremes(values) {
   let low = Infinity

@@ -8,7 +8,7 @@ import { ICONS, make } from './elements.js'
 import { cut, union, withoutSmallParts } from './masks.js'
 import { Pane } from './pane.js'
 import { number, placeOf, rows } from './ranking.js'
-import { read, write } from './selection.js'
+import { added, read, write } from './selection.js'
 
 const LONGEST = 768 // pixels that are drawn; the browser scales them
 const VIEWS = ['heatmap', 'mask', 'segmentation']
@@ -215,7 +215,7 @@ export class ExplorerPanel {
   get inPanes() {
     if (!this.isBeside) return [this.seen]
     const { names, shown } = this.maps
-    const [first = 0, second] = new Set(this.selected.selections.flat())
+    const [first = 0, second] = new Set(added(this.selected.selections.flat()))
     const next = (first + 1) % (shown > 1 ? shown : names.length)
     const other = [this.hovered, this.current, second].find((place) => Number.isInteger(place) && place !== first)
     return [[[first]], [[other ?? next]]]
@@ -232,8 +232,8 @@ export class ExplorerPanel {
   /** That concept alone, or together with what is selected; together it is also taken away. */
   select(place, together) {
     const selected = [...new Set(this.selected.selections.flat())]
-    const others = selected.filter((other) => other !== place)
-    const places = !together ? [place] : selected.includes(place) ? others : [...selected, place]
+    const others = selected.filter((other) => other !== place && other !== ~place)
+    const places = !together ? [place] : selected.includes(place) ? others : [...others, place]
     this.current = null
     this.host.selected = write(places, this.maps.names)
     this.hint = this.host.isGiven('pinned') ? this.host.words.given : ''
@@ -348,7 +348,7 @@ export class ExplorerPanel {
       const { width, height } = this.edged(selections[0])
       return mask(union(masks), width, height)
     }
-    const members = [...new Set(selections.flat())]
+    const members = selections.length === 1 ? selections[0] : added([...new Set(selections.flat())])
     const values = this.atSize('smooth', members, () => this.maps.smooth(this.picture, members, this.axes))
     return heatmap(values, this.maps.range(this.picture), this.colours, this.canvas.width, this.canvas.height)
   }

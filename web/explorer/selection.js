@@ -1,35 +1,51 @@
 // Which concepts a text selects: concept_core/maps/selection.py in the browser.
 
-/** selections: the places in `names` of each one's concepts; unknown: names that are not there. */
+const ALL = '*'
+const SIGN = /\+|(?<=\s)-(?=\s)/g
+
+/**
+ * selections: the places in `names` of each one's concepts, and of those that are taken away ~place; unknown: names that are not there.
+ */
 export function read(text, names, shown) {
-  if (text.trim() === '*') return { selections: [...Array(shown).keys()].map((place) => [place]), unknown: [] }
-  const parts = new Set(trimmed(text.split(/[,\n]/)))
-  const selections = []
+  const known = [...names, ALL]
+  const wild = names.length
   const unknown = []
-  for (const part of parts) {
-    let places = joined(part, names)
-    if (!places) {
-      const pieces = trimmed(part.split('+'))
-      unknown.push(...pieces.filter((piece) => placeOf(piece, names) < 0))
-      places = pieces.map((piece) => placeOf(piece, names)).filter((place) => place >= 0)
+  const selections = []
+  for (const part of new Set(trimmed(text.split(/[,\n]/)))) {
+    let terms = joined(part, known)
+    if (!terms) {
+      const meant = pieces(part).map(([name, less]) => [name, less, placeOf(name, known)])
+      unknown.push(...new Set(meant.filter(([name, , place]) => name && place < 0).map(([name]) => name)))
+      terms = meant.filter(([, , place]) => place >= 0).map(([, less, place]) => [place, less])
     }
-    if (places.length) selections.push([...new Set(places)])
+    const places = (isLess) => [...new Set(terms.filter(([, less]) => less === isLess).map(([place]) => place))]
+    const added = places(false)
+    const taken = places(true)
+    if (added.length === 1 && terms[0][0] === wild && !taken.includes(wild)) {
+      const shownPlaces = Array.from({ length: shown }, (_, place) => place)
+      selections.push(...shownPlaces.filter((place) => !taken.includes(place)).map((place) => [place]))
+    } else if (added.includes(wild) || taken.includes(wild)) unknown.push(ALL)
+    else if (added.length) selections.push([...added, ...taken.map((place) => ~place)])
   }
   return { selections, unknown }
 }
 
-/** The text that selects those concepts, joined. What is read from the left must not swallow a name: those with a plus come first. */
+/** The places of concepts without those that are taken away. */
+export const added = (places) => places.filter((place) => place >= 0)
+
+export const taken = (places) => places.filter((place) => place < 0).map((place) => ~place)
+
+/** The text that selects those concepts, joined; none where all are taken away. What is read from the left must not swallow a name: those with a sign come first. */
 export function write(places, names) {
-  const pluses = (name) => name.split('+').length
-  return places
-    .map((place) => names[place])
-    .sort((a, b) => pluses(b) - pluses(a))
-    .join(' + ')
+  const signs = (name) => name.split(SIGN).length
+  const named = (some) => some.map((place) => names[place]).sort((a, b) => signs(b) - signs(a))
+  const less = named(taken(places)).map((name) => ` - ${name}`)
+  return added(places).length ? named(added(places)).join(' + ') + less.join('') : ''
 }
 
 const trimmed = (parts) => parts.map((part) => part.trim()).filter(Boolean)
 
-/** Of the name that a text means: itself, else the only one that differs in nothing but case. */
+/** The place of the name that a text means: itself, else the only one that differs in nothing but case. */
 function placeOf(text, names) {
   if (names.includes(text)) return names.indexOf(text)
   const alike = [...names.keys()].filter((place) => folded(names[place]) === folded(text))
@@ -38,13 +54,20 @@ function placeOf(text, names) {
 
 const folded = (text) => text.toUpperCase().toLowerCase()
 
-function joined(text, names) {
+/** [place, whether it is taken away] of each name in "a + b - c", or null if it does not consist of names. */
+function joined(text, names, isLess = false) {
   const whole = placeOf(text.trim(), names)
-  if (whole >= 0) return [whole]
-  for (let at = text.lastIndexOf('+'); at > 0; at = text.lastIndexOf('+', at - 1)) {
-    const first = placeOf(text.slice(0, at).trim(), names)
-    const rest = first >= 0 && joined(text.slice(at + 1), names)
-    if (rest) return [first, ...rest]
+  if (whole >= 0) return [[whole, isLess]]
+  for (const sign of [...text.matchAll(SIGN)].reverse()) {
+    const first = placeOf(text.slice(0, sign.index).trim(), names)
+    const rest = first >= 0 && joined(text.slice(sign.index + 1), names, sign[0] === '-')
+    if (rest) return [[first, isLess], ...rest]
   }
   return null
+}
+
+/** "a + b - c" cut at every sign, whether names hold them or not. */
+function pieces(text) {
+  const signs = ['', ...text.match(SIGN) ?? []]
+  return text.split(SIGN).map((piece, at) => [piece.trim(), signs[at] === '-'])
 }
