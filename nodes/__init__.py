@@ -1,4 +1,19 @@
-from . import apply, decode, demo_model, encode_concepts, encode_image, explorer, heatmap, locate, maps_files, mask, recording_files, region
+from . import (
+    apply,
+    decode,
+    demo_model,
+    encode_concepts,
+    encode_image,
+    explorer,
+    guidance,
+    heatmap,
+    locate,
+    lock,
+    maps_files,
+    mask,
+    recording_files,
+    region,
+)  # fmt: skip
 
 NODES = [
     *encode_concepts.NODES,
@@ -12,5 +27,7 @@ NODES = [
     *maps_files.NODES,
     *recording_files.NODES,
     *region.NODES,
+    *lock.NODES,
+    *guidance.NODES,
     *demo_model.NODES,
 ]

@@ -5,7 +5,7 @@ import pytest
 from editor import AS_ELEMENTS, RENDERINGS
 from PIL import Image
 
-BARE = {"PromptWords", "Region", "LoadMaps", "SaveRecording", "LoadRecording"}
+BARE = {"PromptWords", "Region", "Lock", "Guidance", "LoadMaps", "SaveRecording", "LoadRecording"}
 SHOWN = {"Heatmap": "example_workflows/03 Heatmaps (demo).jpg", "DemoPicture": "demo_model/scene.png"}  # of nodes that show nothing
 SOURCES = ["01 Explore concepts (demo)", "05 All concepts at once (demo)", "06 Masks for a photo (demo)", "03 Heatmaps (demo)"]
 WIDEST = 900
