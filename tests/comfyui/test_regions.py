@@ -178,11 +178,11 @@ def test_two_apply_nodes(kind):
     first, second, other = kind.prompts
     one, its = recorded(kind)
     both, others = recorded(kind, one)
-    positive = region(its, other, kind) + region(others, second, kind) + by_default(first)
+    positive = region(its, other, kind) + region(others, second, kind) + first
     samples = kind.sample(both, steps=2, positive=positive)
     masks = mask_of_step(its, kind), mask_of_step(others, kind)
     by_hand = [changed(prompt, mask=mask, start_percent=0.25) for prompt, mask in zip((other, second), masks)]
-    assert torch.equal(samples, kind.sample(steps=2, positive=by_hand[0] + by_hand[1] + by_default(first)))
+    assert torch.equal(samples, kind.sample(steps=2, positive=by_hand[0] + by_hand[1] + first))
     assert len(its.runs[0].steps) == len(others.runs[0].steps) == 2
 
 
