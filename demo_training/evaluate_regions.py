@@ -80,7 +80,7 @@ def other_words(case):
 
 def live_region(from_percent, strength, join="default", **shape):
     def paint(case):
-        region = Region(case.recording, case.shapes[0], from_percent, strength, Shape(**shape))
+        region = Region(case.recording, case.shapes[0], from_percent, Shape(**shape), strength)
         regional = with_region(case.prompt(case.colours[2]), region)
         return case.paint(joined(regional, case.prompt(case.colours[0]), join))[1]
 

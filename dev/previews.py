@@ -19,6 +19,7 @@ ROWS = {  # workflow: folder of what it saved, and its files from left to right
     "11 A prompt for each region (demo)": ("concept_regional", ["first", "mask_1", "mask_2", "second"]),
     "27 Repaint one of several (demo)": ("concept_instances", ["first", "mask", "second"]),
     "23 A region while sampling (demo)": ("concept_live", ["without", "with"]),
+    "24 Edit one thing and lock the rest (demo)": ("concept_lock", ["source", "repainted"]),
 }
 STAND_INS = {  # workflow for a model that is not at hand: demo workflow whose picture stands in, and the model
     "12 Heatmaps with Flux dev": ("03 Heatmaps (demo)", "Flux dev"),

@@ -4,7 +4,7 @@ from ..concept_core.record.regions import with_region
 from ..concept_core.steer.live import Shape
 from ..concept_core.steer.region import Region as Steered
 from . import validation
-from .sockets import CATEGORY, Recording
+from .sockets import CATEGORY, Recording, grow_input, live_concept_input, softness_input
 
 
 class Region(io.ComfyNode):
@@ -23,7 +23,7 @@ class Region(io.ComfyNode):
                     tooltip="From the Apply node whose model the sampler gets. "
                     "Its Encode Concepts names the concept and what else is there.",
                 ),
-                io.String.Input("concept", default="", tooltip='Name of a concept; "a + b" joins two.'),
+                live_concept_input(),
                 io.Float.Input(
                     "from_percent",
                     default=0.1,
@@ -41,24 +41,8 @@ class Region(io.ComfyNode):
                     step=0.01,
                     tooltip="How much the prompt counts in the concept's core beside other prompts there. At 0 it never acts.",
                 ),
-                io.Float.Input(
-                    "softness",
-                    default=0.0,
-                    min=0.0,
-                    max=512.0,
-                    step=8.0,
-                    advanced=True,
-                    tooltip="Lets the place fade out over so many pixels, outwards from its edge.",
-                ),
-                io.Int.Input(
-                    "grow",
-                    default=0,
-                    min=-512,
-                    max=512,
-                    step=8,
-                    advanced=True,
-                    tooltip="Grows the place by so many pixels all around, or shrinks it where negative, in steps of the latent's pixels.",
-                ),
+                softness_input(),
+                grow_input(),
                 io.Boolean.Input(
                     "invert",
                     default=False,
@@ -81,7 +65,7 @@ class Region(io.ComfyNode):
 
     @classmethod
     def execute(cls, conditioning, recording, concept, from_percent, strength, softness, grow, invert):
-        region = Steered(recording, concept, from_percent, strength, Shape(softness, grow, invert))
+        region = Steered(recording, concept, from_percent, Shape(softness, grow, invert), strength)
         return io.NodeOutput(with_region(conditioning, region))
 
 

@@ -1,4 +1,4 @@
-"""What several nodes share: the pack's own socket types, two inputs, two tooltips."""
+"""What several nodes share: the pack's own socket types, some inputs, two tooltips."""
 
 from comfy_api.latest import io
 
@@ -46,4 +46,32 @@ def spaces_input():
         advanced=True,
         tooltip="What is recorded. Output is the method and gives the sharpest maps; cross-attention and value are for comparison. Auto "
         "is output, and cross-attention for models that have nothing else, such as SDXL.",
+    )
+
+
+def live_concept_input():
+    return io.String.Input("concept", default="", tooltip='Name of a concept; "a + b" joins two.')
+
+
+def softness_input():
+    return io.Float.Input(
+        "softness",
+        default=0.0,
+        min=0.0,
+        max=512.0,
+        step=8.0,
+        advanced=True,
+        tooltip="Lets the place fade out over so many pixels, outwards from its edge.",
+    )
+
+
+def grow_input():
+    return io.Int.Input(
+        "grow",
+        default=0,
+        min=-512,
+        max=512,
+        step=8,
+        advanced=True,
+        tooltip="Grows the place by so many pixels all around, or shrinks it where negative, in steps of the latent's pixels.",
     )

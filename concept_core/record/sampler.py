@@ -22,10 +22,11 @@ from ..recording.vectors import BYTES
 from ..recording.window import check_window
 from .areas import areas_of
 from .forward_pass import ForwardPass, OnDevice, Step
+from .live import Live
 from .memory import make_room, spare_the_picture
 from .preview import Draw, Preview
 from .receiver import Receiver
-from .regions import REGION, Live, resolved
+from .regions import REGION, resolved
 
 KEY = "concept_attention"
 
@@ -156,14 +157,22 @@ class Recorder:
         self.step: Step | None = None
         self.heard = False
 
+    @property
+    def live(self) -> Live:
+        """Of the sampling that goes on."""
+        if self.sampling is None:
+            raise RuntimeError("Concept Attention: no sampling goes on.")
+        return self.sampling.live
+
     def outer_sample(self, executor, noise, latent_image, sampler, sigmas, denoise_mask=None, callback=None, *args, **kwargs):
         """OUTER_SAMPLE wrapper: a run is kept only if its sampling ends well."""
         enclosing = self.sampling, self.step
         patcher = executor.class_obj.model_patcher
         run = self.new_run(noise, patcher.get_model_object("model_sampling"))
         receiver = Receiver(run)
-        live = Live(self.recording, receiver, latent_image)
+        live = Live(self.recording, receiver, latent_image, noise)
         self.sampling, self.step = Sampling(receiver, executor.class_obj, live), None
+        unfinished = bool(sigmas[-1] > 0)  # uni_pc writes into it
         last_denoised = None
         preview = None
 
@@ -193,6 +202,8 @@ class Recorder:
         run.latents.append(samples.detach().cpu().clone())
         if last_denoised is not None:  # SamplerCustomAdvanced gives this out too
             run.latents.append(patcher.model.process_latent_out(last_denoised.detach().cpu()).clone())
+        if unfinished:
+            run.beginning = tuple(part.detach().cpu().clone() for part in live.beginning())
         if self.given_out is not None:
             run.latents.append(self.given_out.detach().cpu().clone())
         self.recording.keep(run)

@@ -31,6 +31,7 @@ class Run:
     steps: sigma → space → scores [blocks, B, C, N], the mean over the calls of the model at that sigma.
     vectors: those to keep, of every call. vectors_gone: why they are no longer there, if they are not.
     latents: what the sampler gave out, [B, channels, h, w]; a run belongs to these and to no other.
+    beginning: the latent and the noise that the sampling began with, where it ended before the noise was gone: another is to go on with it.
     origin: the queue and the node that sampled, where ComfyUI runs a queue.
     abort_reason: why there are no scores, if there are none; then nothing of the run is kept but its latents.
     skip_reason: why steps were not recorded, where some were not.
@@ -45,6 +46,7 @@ class Run:
     vectors: list[Vectors] = field(default_factory=list)
     vectors_gone: str = ""
     latents: list[Tensor] = field(default_factory=list)
+    beginning: tuple[Tensor, ...] = ()
     origin: tuple[str, str] | None = None
     abort_reason: str = ""
     skip_reason: str = ""
@@ -103,7 +105,7 @@ class Run:
     @property
     def nbytes(self) -> int:
         """Of all but the vectors."""
-        return self.score_nbytes + sum(latent.nbytes for latent in self.latents)
+        return self.score_nbytes + sum(latent.nbytes for latent in (*self.latents, *self.beginning))
 
     @property
     def vector_nbytes(self) -> int:

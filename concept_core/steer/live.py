@@ -40,14 +40,21 @@ def check_steerable(recording: Recording, concept: str):
         raise ValueError(f'There is no concept {concept!r}. There are: {", ".join(names)}. Write one of them, or "a + b" to join two.')
 
 
+def check_picture(run: Run):
+    """ValueError for clips."""
+    if run.size[0] > 1:
+        raise ValueError(
+            "The live maps steer pictures, and this latent is a clip: take Concept Region, Concept Lock and Concept Guidance out."
+        )
+
+
 def live_maps(recording: Recording, run: Run, step: Mapping[str, Tensor], rows: Sequence[int] | slice = slice(None)) -> Maps:
     """Of what one step has heard, space → scores [blocks, B, C, N], for some of its pictures. ValueError if there is NaN in them, or for
     clips.
 
     The latest step alone tells more than any mean with those before it (docs/steering.md).
     """
-    if run.size[0] > 1:
-        raise ValueError("The live maps steer pictures, and this latent is a clip: take the Concept Region out.")
+    check_picture(run)
     return Maps(
         values=shares_of(recording, step, rows).detach().cpu().unflatten(2, run.grid[1:]),
         names=recording.concepts.names,

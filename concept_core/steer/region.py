@@ -2,22 +2,14 @@
 
 from dataclasses import dataclass
 
-from ..recording.recording import Recording
-from .live import Shape, check_steerable
+from .steering import Steering
 
 
 @dataclass(frozen=True, eq=False)
-class Region:
-    """Where and how much a conditioning acts: on the live map of a concept, from a point of the schedule on.
+class Region(Steering):
+    """Where and how much a conditioning acts.
 
-    strength: its weight in the concept's core, where ComfyUI's own for a conditioning is 1. ValueError for a concept without live maps.
+    strength: its weight in the concept's core, where ComfyUI's own for a conditioning is 1.
     """
 
-    recording: Recording
-    concept: str
-    from_percent: float = 0.0
     strength: float = 1.0
-    shape: Shape = Shape()
-
-    def __post_init__(self):
-        check_steerable(self.recording, self.concept)

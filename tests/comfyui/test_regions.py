@@ -1,7 +1,6 @@
 """Concept Region: a conditioning whose mask is the live map of a concept, step by step."""
 
 import logging
-from functools import cache
 
 import comfy.hooks
 import comfy.latent_formats
@@ -12,59 +11,20 @@ from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
 from concept_attention.concept_core.record import receiver
 from concept_attention.concept_core.record.regions import with_region
 from concept_attention.concept_core.recording.recipe import Recipe
-from concept_attention.concept_core.steer.live import Shape, live_maps, live_mask
+from concept_attention.concept_core.steer.live import Shape
 from concept_attention.concept_core.steer.region import Region
 from concept_attention.demo_model.vae import load_vae
-from kinds import made
 from patches import control_net, lora
 from probe import call_at
-
-SIZE = (8, 12)
-
-
-def changed(conditioning, **options):
-    return [[context, {**values, **options}] for context, values in conditioning]
+from steered import SIZE, changed, contrast, mask_of_step, recorded, warnings
 
 
-@cache
-def contrast(name: str) -> tuple[float, str]:
-    """(temperature, concept) with which the first step's masks of a tiny model vary most: its weights are random."""
-    kind = made(name)
-    patched, recording = kind.record()
-    kind.sample(patched, steps=1, batch=2)
-    (run,) = recording.runs
-    (step,) = run.steps.values()
-    scores = step[recording.spaces[0]]
-    apart = float((scores - scores.mean(2, keepdim=True)).std())
-    varied = {}
-    for temperature in (apart * factor for factor in (0.01, 0.1, 0.3, 1.0, 3.0)):
-        recording.recipe = Recipe(temperature=temperature)
-        for concept in ("a", "b", "c", "a + b", "a + c", "b + c"):
-            mask, found = live_mask(live_maps(recording, run, step), concept, run.size[1:])
-            varied[temperature, concept] = float(mask.flatten(1).std(1).amin()) if all(found) else 0.0
-    return max(varied, key=lambda choice: varied[choice])
-
-
-def recorded(kind, model=None):
-    """(patched model, recording) whose maps of random weights have some contrast."""
-    patched, recording = kind.record(model)
-    recording.recipe = Recipe(temperature=contrast(kind.name)[0])
-    return patched, recording
-
-
-def region(recording, conditioning, kind, from_percent=0.0, strength=1.0, **shape):
-    return with_region(conditioning, Region(recording, contrast(kind.name)[1], from_percent, strength, Shape(**shape)))
+def region(recording, conditioning, kind, from_percent=0.0, strength=1.0, concept="", **shape):
+    return with_region(conditioning, Region(recording, concept or contrast(kind.name)[1], from_percent, Shape(**shape), strength))
 
 
 def by_default(base):
     return changed(base, default=True)
-
-
-def mask_of_first_step(recording, kind, size=SIZE):
-    run = recording.runs[-1]
-    mask, found = live_mask(live_maps(recording, run, run.steps[max(run.steps)]), contrast(kind.name)[1], size)
-    assert all(found) and mask.std() > 0.01
-    return mask
 
 
 @pytest.mark.parametrize(("base", "cfg"), [(list, 3.0), (by_default, 1.0)], ids=["combined", "default"])
@@ -74,7 +34,7 @@ def test_its_mask_is_the_map_of_the_step_before(picture_kind, base, cfg):
     patched, recording = recorded(picture_kind)
     options = dict(steps=2, batch=2, cfg=cfg)
     samples = picture_kind.sample(patched, positive=region(recording, other, picture_kind, strength=1.5) + base(first), **options)
-    mask = mask_of_first_step(recording, picture_kind, samples.shape[-2:])
+    mask = mask_of_step(recording, picture_kind, samples.shape[-2:])
     by_hand = changed(other, mask=mask if samples.ndim == 4 else mask[:, None], mask_strength=1.5, start_percent=0.25)
     assert torch.equal(samples, picture_kind.sample(positive=by_hand + base(first), **options))
     assert not torch.equal(samples, picture_kind.plain(**options))
@@ -139,7 +99,7 @@ def test_a_mask_of_its_own_is_multiplied(kind):
     half[..., 6:] = 0.5
     masked = changed(other, mask=half, mask_strength=2.0)
     samples = kind.sample(patched, steps=2, positive=region(recording, masked, kind, strength=3.0) + first)
-    mask = mask_of_first_step(recording, kind) * half * 2
+    mask = mask_of_step(recording, kind) * half * 2
     assert torch.equal(samples, kind.sample(steps=2, positive=changed(other, mask=mask, mask_strength=3.0, start_percent=0.25) + first))
 
 
@@ -148,7 +108,7 @@ def test_an_area_of_its_own_stays(kind):
     patched, recording = recorded(kind)
     area = changed(other, area=(4, 6, 2, 4))
     samples = kind.sample(patched, steps=2, cfg=3.0, positive=region(recording, area, kind) + first)
-    mask = mask_of_first_step(recording, kind)
+    mask = mask_of_step(recording, kind)
     by_hand = changed(area, mask=mask, start_percent=0.25)
     assert torch.equal(samples, kind.sample(steps=2, cfg=3.0, positive=by_hand + first))
 
@@ -159,7 +119,7 @@ def test_lora_hooks_act_there_alone(kind):
     hooked = comfy.hooks.set_hooks_for_conditioning(first, hooks)
     patched, recording = recorded(kind)
     samples = kind.sample(patched, steps=2, positive=region(recording, hooked, kind) + by_default(first))
-    mask = mask_of_first_step(recording, kind)
+    mask = mask_of_step(recording, kind)
     assert torch.equal(samples, kind.sample(steps=2, positive=changed(hooked, mask=mask, start_percent=0.25) + by_default(first)))
     away = mask[:, None].expand_as(samples) == 0
     plain = kind.sample(steps=2)
@@ -208,7 +168,7 @@ def test_controlnet(kind):
     base = changed(first, control=control, control_apply_to_uncond=True)
     patched, recording = recorded(kind)
     samples = kind.sample(patched, steps=2, positive=region(recording, other, kind) + by_default(base))
-    by_hand = changed(other, mask=mask_of_first_step(recording, kind), start_percent=0.25)
+    by_hand = changed(other, mask=mask_of_step(recording, kind), start_percent=0.25)
     assert torch.equal(samples, kind.sample(steps=2, positive=by_hand + by_default(base)))
 
 
@@ -217,11 +177,11 @@ def test_two_apply_nodes(kind):
     first, second, other = kind.prompts
     one, its = recorded(kind)
     both, others = recorded(kind, one)
-    positive = region(its, other, kind) + region(others, second, kind) + by_default(first)
+    positive = region(its, other, kind) + region(others, second, kind) + first
     samples = kind.sample(both, steps=2, positive=positive)
-    masks = mask_of_first_step(its, kind), mask_of_first_step(others, kind)
+    masks = mask_of_step(its, kind), mask_of_step(others, kind)
     by_hand = [changed(prompt, mask=mask, start_percent=0.25) for prompt, mask in zip((other, second), masks)]
-    assert torch.equal(samples, kind.sample(steps=2, positive=by_hand[0] + by_hand[1] + by_default(first)))
+    assert torch.equal(samples, kind.sample(steps=2, positive=by_hand[0] + by_hand[1] + first))
     assert len(its.runs[0].steps) == len(others.runs[0].steps) == 2
 
 
@@ -244,7 +204,7 @@ def test_a_second_sampler_goes_on_with_the_maps_of_the_first(kind):
 
 
 def told(caplog):
-    return [record.getMessage() for record in caplog.records if "nothing act" in record.getMessage()]
+    return warnings(caplog, "nothing act")
 
 
 def test_a_concept_that_is_not_there_changes_nothing_and_is_said_once(kind, caplog):
@@ -252,10 +212,9 @@ def test_a_concept_that_is_not_there_changes_nothing_and_is_said_once(kind, capl
     patched, recording = recorded(kind)
     recording.recipe = Recipe(temperature=1e9)
     with caplog.at_level(logging.INFO):
-        samples = kind.sample(patched, batch=2, positive=region(recording, kind.prompts[2], kind, grow=512) + kind.prompts[0])
+        samples = kind.sample(patched, batch=2, positive=region(recording, kind.prompts[2], kind, concept="a", grow=512) + kind.prompts[0])
     assert torch.equal(samples, kind.sample(batch=2))
-    concept = contrast(kind.name)[1]
-    assert told(caplog) == [f"Concept Attention: nothing acted on {concept!r} in picture 1, 2, since it was not found there."]
+    assert told(caplog) == ["Concept Attention: nothing acted on 'a' in picture 1, 2, since it was not found there."]
 
 
 def test_before_anything_is_heard_nothing_acts(kind, caplog):

@@ -166,6 +166,17 @@ def test_a_region_while_sampling_has_what_its_prompt_says_and_all_else_stays(run
     assert grass[~(heart | circle)].mean() > 0.98
 
 
+def test_a_lock_keeps_all_but_the_thing_that_is_repainted(run):
+    _, _, shown = run("24 Edit one thing and lock the rest (demo)")
+    blue, black = coverage_by_colour(shown["source"][0], ["blue", "black"], "grass")[:2] > 0.5
+    purple, left, circle, _ = coverage_by_colour(shown["repainted"][0], ["purple", "blue", "black"], "grass") > 0.5
+    assert min(blue.sum(), black.sum()) > 1000
+    assert purple[blue].mean() > 0.9 and left.mean() < 0.005
+    assert circle[black].mean() > 0.98
+    difference = np.abs(shown["repainted"] - shown["source"])[0].max(-1)
+    assert difference[outside(blue, 64)].max() < 0.02 and difference[blue].mean() > 0.3
+
+
 def test_the_segmentation_has_all_things(run):
     prompt, result, shown = run("05 All concepts at once (demo)")
     things = coverage_by_colour(shown["picture"][0], ["red", "blue", "yellow"], "grass")
