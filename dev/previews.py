@@ -17,7 +17,7 @@ ROWS = {  # workflow: folder of what it saved, and its files from left to right
     "09 Repaint with inpainting nodes (demo)": ("concept_repaint_encode", ["first", "mask", "second", "third"]),
     "10 Cut out and composite (demo)": ("concept_cut_out", ["first", "mask", "other", "composite"]),
     "11 A prompt for each region (demo)": ("concept_regional", ["first", "mask_1", "mask_2", "second"]),
-    "27 Repaint one of several (demo)": ("concept_instances", ["first", "mask", "second"]),
+    "25 Repaint one of several (demo)": ("concept_instances", ["first", "mask", "second"]),
     "23 A region while sampling (demo)": ("concept_live", ["without", "with"]),
     "24 Edit one thing and lock the rest (demo)": ("concept_lock", ["source", "repainted"]),
 }

@@ -16,7 +16,7 @@ SOURCES = [
     "05 All concepts at once (demo)",
     "06 Masks for a photo (demo)",
     "03 Heatmaps (demo)",
-    "27 Repaint one of several (demo)",
+    "25 Repaint one of several (demo)",
 ]
 WIDEST = 900
 FIRST = "01 Explore concepts (demo)"

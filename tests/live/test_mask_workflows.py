@@ -71,7 +71,7 @@ REPAINTED = {
     "07 Repaint one thing (demo)": (("circle", "red"), ("star", "yellow"), "blue", "grass"),
     "08 Repaint softly (demo)": (("heart", "purple"), ("square", "green"), "yellow", "sand"),
     "09 Repaint with inpainting nodes (demo)": (("triangle", "green"), ("square", "blue"), "red", "snow"),
-    "27 Repaint one of several (demo)": (("circle", "red"), ("star", "yellow"), "blue", "sand"),
+    "25 Repaint one of several (demo)": (("circle", "red"), ("star", "yellow"), "blue", "sand"),
 }
 
 
