@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from batches import NO_PROMPT, TOKEN, concept_list, things_named
-from clips import FRAMES, draw_clip
+from clips import FRAMES, WHOLE, draw_clip
 from concept_attention.concept_core.families.encode_concepts import encode_concepts
 from concept_attention.demo_model.vae import cosine_basis, latent_offset
 from concept_attention.demo_model.video_vae import kept_frames
@@ -40,8 +40,8 @@ class ClipSet:
         self.coverage = [coverage for _, _, coverage in clips]
 
     @classmethod
-    def draw(cls, seeds):
-        return cls([drawn(seed) for seed in seeds])
+    def draw(cls, seeds, world=WHOLE):
+        return cls([drawn(seed, world) for seed in seeds])
 
     def batch(self, count, text_encoders, rng, two=1.0):
         """two: how often a clip of two things is taken for each time that one of one thing is."""
@@ -97,9 +97,9 @@ def _padded(sequence, length):
     return torch.nn.functional.pad(sequence, (0, 0, 0, length - len(sequence)))
 
 
-def drawn(seed):
+def drawn(seed, world=WHOLE):
     """(clip without its pictures, latent [16, t, h, w], coverage [things + 1, N])"""
-    clip = draw_clip(seed, LATENT_FRAMES)
+    clip = draw_clip(seed, LATENT_FRAMES, world=world)
     latent, coverage = latent_of(clip.frames), token_coverage(clip.coverage)
     clip.frames = clip.coverage = None
     return clip, latent, coverage

@@ -10,9 +10,25 @@ from scenes import COLOURS, GROUNDS, SHAPES, Thing, mask_of, slope, texture
 
 FRAMES, SIZE = 13, 128
 
-DIRECTIONS = {"moves right": (1, 0), "moves left": (-1, 0), "moves down": (0, 1), "moves up": (0, -1), "stands still": (0, 0)}
-SPEEDS = (1.4, 2.8)  # pixels per frame
-STILL = 0.15  # share of things
+STILL = "stands still"
+DIRECTIONS = {"moves right": (1, 0), "moves left": (-1, 0), "moves down": (0, 1), "moves up": (0, -1), STILL: (0, 0)}
+
+
+@dataclass(frozen=True)
+class World:
+    """What clips are drawn of. counts: how many things, and how often."""
+
+    counts: dict
+    shapes: tuple
+    grounds: tuple
+    motions: tuple
+    speeds: tuple  # pixels per frame
+    still: float  # share of things
+
+
+WHOLE = World({1: 0.65, 2: 0.35}, SHAPES, tuple(GROUNDS), tuple(DIRECTIONS)[:4], (1.4, 2.8), 0.15)
+SMALL = World({1: 1.0}, ("circle", "square"), ("grass", "sand"), ("moves right", "moves left"), (3.5, 4.5), 0.0)
+WORLDS = {"whole": WHOLE, "small": SMALL}
 
 
 @dataclass
@@ -72,11 +88,11 @@ def caption(moves, ground):
     return f"{' and '.join(words)} over {ground}"
 
 
-def draw_clip(seed, frames=range(FRAMES), size=SIZE):
+def draw_clip(seed, frames=range(FRAMES), size=SIZE, world=WHOLE):
     """frames: those that are drawn, of a clip of FRAMES."""
     rng = np.random.default_rng(seed)
-    ground = str(rng.choice(list(GROUNDS)))
-    things = _place(rng, size)
+    ground = str(rng.choice(world.grounds))
+    things = _place(rng, size, world)
     empty = texture(ground, rng, size, size)
     paints = [np.clip(np.array(COLOURS[t.colour]) * (1 + 0.10 * slope(rng, size, size))[..., None], 0, 1) for t in things]
     pictures, coverage = [], []
@@ -92,24 +108,23 @@ def draw_clip(seed, frames=range(FRAMES), size=SIZE):
     return Clip(things, ground, np.stack(pictures).astype(np.float32), np.array(coverage, np.float32).transpose(1, 0, 2, 3))
 
 
-def _place(rng, size):
+def _place(rng, size, world):
     """One or two things in different colours that stay inside the picture and never touch."""
-    count = int(rng.choice([1, 2], p=[0.65, 0.35]))
+    count = int(rng.choice(list(world.counts), p=list(world.counts.values())))
     low, high = {1: (0.17, 0.25), 2: (0.14, 0.19)}[count]
     while True:
         colours = rng.choice(list(COLOURS), count, replace=False)
-        things = [_thing(rng, str(colour), rng.uniform(low, high) * size, size) for colour in colours]
+        things = [_thing(rng, str(colour), rng.uniform(low, high) * size, size, world) for colour in colours]
         places = [[(t.at(f).x, t.at(f).y) for f in range(FRAMES)] for t in things]
         if count == 1 or np.hypot(*(np.array(places[0]) - places[1]).T).min() > sum(t.start.radius for t in things) + 4:
             return things
 
 
-def _thing(rng, colour, radius, size):
-    shape = str(rng.choice(SHAPES))
+def _thing(rng, colour, radius, size, world):
+    shape = str(rng.choice(world.shapes))
     turn = rng.uniform(-0.3, 0.3) if shape in ("square", "triangle", "star") else 0.0
-    *moving, still = DIRECTIONS
-    motion = still if rng.random() < STILL else str(rng.choice(moving))
-    speed = 0.0 if motion == still else rng.uniform(*SPEEDS)
+    motion = STILL if rng.random() < world.still else str(rng.choice(world.motions))
+    speed = 0.0 if motion == STILL else rng.uniform(*world.speeds)
     way = np.array(DIRECTIONS[motion]) * speed * (FRAMES - 1)
     low, high = radius + np.maximum(0, -way), size - radius - np.maximum(0, way)
     x, y = rng.uniform(low, high)

@@ -9,10 +9,10 @@ import comfy_path  # noqa: F401
 # isort: split
 import torch
 from clip_batches import latent_of
-from clips import FRAMES, draw_clip
-from concept_attention.demo_model.eight_bits import stored
-from concept_attention.demo_model.video_vae import BETWEEN_FILE, FramesBetween, kept_frames
-from safetensors.torch import save_file
+from clips import FRAMES, WORLDS, draw_clip
+from concept_attention.demo_model.eight_bits import restored, stored
+from concept_attention.demo_model.video_vae import FramesBetween, kept_frames
+from safetensors.torch import load_file, save_file
 
 CROP = 12  # blocks of 8 x 8 pixels across
 
@@ -22,11 +22,13 @@ def main():
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     started = time.time()
-    latents = torch.stack([latent_of(draw_clip(10**7 + seed).frames) for seed in range(args.clips)])
+    latents = torch.stack([latent_of(draw_clip(10**7 + seed, world=WORLDS[args.world]).frames) for seed in range(args.clips)])
     print(f"{args.clips} clips drawn in {time.time() - started:.0f} s", flush=True)
     network = FramesBetween()
     torch.nn.init.zeros_(network.end.weight)
     torch.nn.init.zeros_(network.end.bias)
+    if args.resume:
+        network.load_state_dict(restored(load_file(args.resume)))
     optimiser = torch.optim.AdamW(network.parameters(), lr=args.rate, weight_decay=0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, total_steps=args.steps, pct_start=0.05)
     kept = kept_frames(FRAMES)
@@ -55,9 +57,11 @@ def parse_args():
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--clips", type=int, default=800)
+    parser.add_argument("--world", choices=WORLDS, default="small")
+    parser.add_argument("--resume", type=Path, help="weights to go on from")
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=BETWEEN_FILE)
+    parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 
 

@@ -20,6 +20,7 @@ import differentiable_hunyuan as family
 import numpy as np
 import torch
 from clip_batches import ClipSet, ClipTextEncoders
+from clips import WORLDS
 from train import follow, map_cross_entropy, new_optimisers, rate_schedule
 
 EVERY = 100  # steps between checkpoints
@@ -33,7 +34,7 @@ def main():
     text_encoders = ClipTextEncoders(family.load_clip())
     training = Training(args, text_encoders)
     signal.signal(signal.SIGTERM, lambda *_: training.stop())
-    clips = drawn_clips(args.folder / f"clips-{args.clips}.pt", args.clips)
+    clips = drawn_clips(args.folder / f"clips-{args.clips}.pt", args.clips, WORLDS[args.world])
     while training.step < training.last_step:
         training.take_step(clips)
         if training.step % EVERY == 0 or training.step == training.last_step:
@@ -47,6 +48,7 @@ def parse_args():
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--clips", type=int, default=6000)
+    parser.add_argument("--world", choices=WORLDS, default="small")
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--map-weight", type=float, default=0.05)
     parser.add_argument("--cross-weight", type=float, default=0.01)
@@ -57,10 +59,10 @@ def parse_args():
     return parser.parse_args()
 
 
-def drawn_clips(file, count):
+def drawn_clips(file, count, world):
     if not file.exists():
         started = time.time()
-        torch.save(ClipSet.draw(range(count)), file)
+        torch.save(ClipSet.draw(range(count), world), file)
         print(f"{count} clips drawn in {time.time() - started:.0f} s", flush=True)
     return torch.load(file, weights_only=False)
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 from clip_batches import latent_of
-from clips import FRAMES, draw_clip
+from clips import FRAMES, SMALL, draw_clip
 from concept_attention.demo_model.video_vae import kept_frames, load_video_vae
+from evaluate_clips import BETWEEN_FILE
 from scenes import HELD_OUT
 
 import nodes
@@ -14,12 +15,12 @@ FACTOR = 0.476986  # of HunyuanVideo's latents
 
 @pytest.fixture(scope="module")
 def vae():
-    return load_video_vae()
+    return load_video_vae(BETWEEN_FILE)
 
 
 @pytest.fixture(scope="module")
 def clips():
-    return [draw_clip(HELD_OUT + 200 + number) for number in range(3)]
+    return [draw_clip(HELD_OUT + 200 + number, world=SMALL) for number in range(3)]
 
 
 def test_a_latent_holds_the_first_frame_and_the_third_of_every_four(vae, clips):
@@ -50,4 +51,4 @@ def test_frames_between_are_not_a_mean_of_their_neighbours(vae, clips):
     with torch.inference_mode():
         made = network(truth[:, :, kept_frames(FRAMES)])
         mean = torch.stack([torch.lerp(truth[:, :, 3], truth[:, :, 7], (frame - 3) / 4) for frame in (4, 5, 6)], 2)
-    assert (made - truth)[:, :, 4:7].square().mean() < 0.85 * (mean - truth[:, :, 4:7]).square().mean()
+    assert (made - truth)[:, :, 4:7].square().mean() < 0.3 * (mean - truth[:, :, 4:7]).square().mean()
