@@ -3,6 +3,8 @@
 Its weights are stored as 8-bit integers with one scale per row.
 """
 
+from pathlib import Path
+
 import comfy.sd
 import comfy.utils
 import torch
@@ -10,11 +12,12 @@ import torch
 from .eight_bits import restored, stored
 from .text_encoders import HUNYUAN_POOLED_WIDTH, POOLED_WIDTH
 
+HUNYUAN_FILE = Path(__file__).with_name("hunyuan.safetensors")
 SHIFT = 3.0  # of the schedule: 7, which is for clips with many more tokens, leaves too few steps for the shapes
 _POOLED = "vector_in.in_layer.weight"
 
 
-def load_hunyuan(file):
+def load_hunyuan(file=HUNYUAN_FILE):
     """A MODEL from ComfyUI's own loader."""
     model = comfy.sd.load_diffusion_model_state_dict(hunyuan_weights(comfy.utils.load_torch_file(str(file), safe_load=True)))
     model.get_model_object("model_sampling").set_parameters(shift=SHIFT)

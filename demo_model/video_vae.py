@@ -4,6 +4,8 @@ Its encoder is written down: frame 0 and the third of every four frames that fol
 blocks. To decode, a small network makes the latents of the frames between, and the picture VAE's decoder paints each frame.
 """
 
+from pathlib import Path
+
 import comfy.ldm.wan.vae
 import comfy.sd
 import comfy.utils
@@ -15,6 +17,7 @@ from torch import nn
 from .eight_bits import restored
 from .vae import DECODER_FILE, cosine_basis, latent_offset
 
+BETWEEN_FILE = Path(__file__).with_name("frames_between.safetensors")
 FRAMES_PER_LATENT = 4
 
 
@@ -76,7 +79,7 @@ class ClipCodec(nn.Module):
         return pictures.unflatten(0, frames.shape[:2]).transpose(1, 2) * 2 - 1
 
 
-def load_video_vae(between_file, decoder_file=DECODER_FILE):
+def load_video_vae(between_file=BETWEEN_FILE, decoder_file=DECODER_FILE):
     """A VAE of ComfyUI, made for a small video VAE of Wan's class, of which this has the sizes and the frames."""
     wan = comfy.ldm.wan.vae.WanVAE(dim=4, z_dim=16, temperal_downsample=[False, True, True])
     vae = comfy.sd.VAE(sd=wan.state_dict(), dtype=torch.float32)

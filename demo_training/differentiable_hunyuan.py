@@ -3,12 +3,13 @@
 import torch
 from comfy.ldm.flux.layers import timestep_embedding
 from comfy.ldm.hunyuan_video.model import HunyuanVideo
-from concept_attention.demo_model.hunyuan import hunyuan_weights, stored_weights
+from concept_attention.demo_model.hunyuan import HUNYUAN_FILE, hunyuan_weights, stored_weights
 from concept_attention.demo_model.text_encoders import HUNYUAN_POOLED_WIDTH, LLAMA_WIDTH, load_flux_clip, load_hunyuan_clip
 from differentiable_flux import GUIDANCE, ConceptStream, add, attention, join, qkv, rotate, single
 from safetensors.torch import load_file, save_file
 from scenes import COLOURS, GROUNDS, SHAPES
 
+FILE = HUNYUAN_FILE
 CONFIG = {
     "in_channels": 16,
     "out_channels": 16,

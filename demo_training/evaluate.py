@@ -27,7 +27,8 @@ from scenes import HELD_OUT, coverage_by_colour, draw_scene
 
 SIZES = {"square": (256, 256), "wide": (192, 320), "tall": (320, 192)}
 SIGMAS = [0.5, 0.4, 0.3]
-PAINTING_CFG = {"flux": 2.0, "sd3": 4.5}
+PAINTING_CFG = {"flux": 2.0, "sd3": 4.5, "hunyuan-video": 2.0}
+FAMILIES = ["flux", "sd3"]  # of pictures
 
 
 class Demo:
@@ -115,7 +116,7 @@ def main():
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("family", choices=DEMO_FAMILIES)
+    parser.add_argument("family", choices=FAMILIES)
     parser.add_argument("--scenes", type=int, default=60, help="of each size")
     parser.add_argument("--words", action="store_true", help="judge words of the caption too, on drawn scenes")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))

@@ -9,7 +9,6 @@ With --painted the model samples the captions instead, and what is where follows
 """
 
 import argparse
-from pathlib import Path
 
 from evaluate import SIGMAS, Demo, concepts_of
 
@@ -17,29 +16,18 @@ from evaluate import SIGMAS, Demo, concepts_of
 import numpy as np
 import torch
 from clips import DIRECTIONS, FRAMES, SIZE, WORLDS, draw_clip
-from comfy.latent_formats import HunyuanVideo
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.masks.masks import masks
-from concept_attention.demo_model.hunyuan import load_hunyuan
-from concept_attention.demo_model.text_encoders import load_hunyuan_clip
-from concept_attention.demo_model.video_vae import load_video_vae
 from scenes import HELD_OUT, coverage_by_colour
 from scipy.ndimage import binary_erosion
 
-UNFINISHED = Path(__file__).with_name("unfinished")
-MODEL_FILE, BETWEEN_FILE = UNFINISHED / "hunyuan_clips.safetensors", UNFINISHED / "frames_between.safetensors"
+FAMILY = "hunyuan-video"
 WAYS = {  # method, whether edges follow the frames
     "soft, refined": ("soft", True),
     "soft": ("soft", False),
     "winner, refined": ("winner", True),
     "winner": ("winner", False),
 }
-
-
-class ClipDemo(Demo):
-    def __init__(self, file=MODEL_FILE):
-        self.cfg, self.latent_format = 2.0, HunyuanVideo()
-        self.model, self.clip, self.vae = load_hunyuan(file), load_hunyuan_clip(), load_video_vae(BETWEEN_FILE)
 
 
 class Judged:
@@ -88,7 +76,7 @@ def paint(demo, clip, seed):
 
 def main():
     args = parse_args()
-    demo = ClipDemo(args.weights)
+    demo = Demo(FAMILY)
     judged = {way: [] for way in WAYS}
     for seed in range(HELD_OUT, HELD_OUT + args.clips):
         clip = draw_clip(seed, world=WORLDS[args.world])
@@ -105,7 +93,6 @@ def main():
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=Path, default=MODEL_FILE)
     parser.add_argument("--world", choices=WORLDS, default="small")
     parser.add_argument("--clips", type=int, default=40)
     parser.add_argument("--painted", action="store_true", help="judge the model's own clips")

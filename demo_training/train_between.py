@@ -11,7 +11,7 @@ import torch
 from clip_batches import latent_of
 from clips import FRAMES, WORLDS, draw_clip
 from concept_attention.demo_model.eight_bits import restored, stored
-from concept_attention.demo_model.video_vae import FramesBetween, kept_frames
+from concept_attention.demo_model.video_vae import BETWEEN_FILE, FramesBetween, kept_frames
 from safetensors.torch import load_file, save_file
 
 CROP = 12  # blocks of 8 x 8 pixels across
@@ -61,7 +61,7 @@ def parse_args():
     parser.add_argument("--resume", type=Path, help="weights to go on from")
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=BETWEEN_FILE)
     return parser.parse_args()
 
 

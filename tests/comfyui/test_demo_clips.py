@@ -1,12 +1,13 @@
-"""A small HunyuanVideo, whose training is not finished: its masks follow the things of drawn clips."""
+"""The demo video model: its masks follow the things of clips, drawn ones and its own."""
 
 import copy
 
 import numpy as np
 import pytest
-from clips import FRAMES, SMALL, draw_clip
-from evaluate_clips import ClipDemo, judge_clip, show
-from scenes import HELD_OUT
+from clips import DIRECTIONS, FRAMES, SMALL, draw_clip
+from evaluate import Demo
+from evaluate_clips import FAMILY, judge_clip, show
+from scenes import HELD_OUT, coverage_by_colour
 
 pytestmark = pytest.mark.long
 CLIPS = range(HELD_OUT, HELD_OUT + 8)
@@ -14,7 +15,7 @@ CLIPS = range(HELD_OUT, HELD_OUT + 8)
 
 @pytest.fixture(scope="module")
 def demo():
-    return ClipDemo()
+    return Demo(FAMILY)
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +50,15 @@ def test_masks_of_other_frames_would_fail(shown):
             object.__setattr__(maps, "values", move(maps.values))
             wrong += judge_clip(maps, frames, areas, motions, "soft", False)
         assert np.mean([thing.iou for thing in wrong]) < right - 0.1
+
+
+@pytest.mark.parametrize("motion", SMALL.motions)
+def test_what_it_samples_moves_as_it_was_told(demo, motion):
+    recording, samples, frames = demo.paint(f"a red circle {motion} over grass", ["circle", "grass"], (128, 128), seed=3, frames=FRAMES)
+    assert frames.shape == (FRAMES, 128, 128, 3)
+    area = np.stack([coverage_by_colour(frame.numpy(), ["red"], "grass")[0] for frame in frames]) > 0.5
+    assert 0.02 < area.mean() < 0.3
+    places = np.array([[axis.mean() for axis in np.nonzero(mask)[::-1]] for mask in area])
+    x, y = DIRECTIONS[motion]
+    along, across = (places[-1] - places[0]) @ [x, y], (places[-1] - places[0]) @ [y, x]
+    assert along > 8 and abs(across) < along / 2

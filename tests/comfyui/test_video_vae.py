@@ -5,7 +5,6 @@ import torch
 from clip_batches import latent_of
 from clips import FRAMES, SMALL, draw_clip
 from concept_attention.demo_model.video_vae import kept_frames, load_video_vae
-from evaluate_clips import BETWEEN_FILE
 from scenes import HELD_OUT
 
 import nodes
@@ -15,7 +14,7 @@ FACTOR = 0.476986  # of HunyuanVideo's latents
 
 @pytest.fixture(scope="module")
 def vae():
-    return load_video_vae(BETWEEN_FILE)
+    return load_video_vae()
 
 
 @pytest.fixture(scope="module")
