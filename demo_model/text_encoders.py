@@ -1,4 +1,4 @@
-"""ComfyUI's own T5 and CLIP classes at a tiny size, with real tokenizers and random weights that need no file."""
+"""ComfyUI's own T5, CLIP and Llama classes at a tiny size, with real tokenizers and random weights that need no file."""
 
 import math
 import zlib
@@ -7,6 +7,8 @@ from typing import Any
 import comfy.clip_model
 import comfy.ops
 import comfy.sd
+import comfy.text_encoders.hunyuan_video
+import comfy.text_encoders.llama
 import comfy.text_encoders.t5
 import comfy.utils
 import torch
@@ -46,6 +48,16 @@ SD3_CLIP_G_CONFIG: dict[str, Any] = {
     "num_attention_heads": 4,
     "hidden_act": "gelu",
 }
+# HunyuanVideo reads the last layer but two.
+LLAMA_CONFIG = {
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+}
+LLAMA_WIDTH, LLAMA_HEAD_WIDTH = LLAMA_CONFIG["hidden_size"], 128
+HUNYUAN_POOLED_WIDTH = 768  # what ComfyUI takes a HunyuanVideo to be of
 POSITION_WIDTH = 32
 T5_WIDTH, POOLED_WIDTH = T5_CONFIG["d_model"], CLIP_L_CONFIG["hidden_size"]
 SD3_CONTEXT_WIDTH = SD3_POOLED_WIDTH = SD3_CLIP_L_CONFIG["hidden_size"] + SD3_CLIP_G_CONFIG["hidden_size"]
@@ -80,6 +92,29 @@ def load_sd3_clip():
         tokenizer_data={"clip_l_max_length": PROMPT_LENGTH, "clip_g_max_length": PROMPT_LENGTH},
         model_options={"clip_l_model_config": SD3_CLIP_L_CONFIG, "clip_g_model_config": SD3_CLIP_G_CONFIG},
     )
+
+
+def load_hunyuan_clip():
+    """A CLIP of ComfyUI's HunyuanVideo type. Its template's 95 tokens are read and taken off as they are of the real one."""
+    weights = [
+        random_weights(comfy.clip_model.CLIPTextModel, CLIP_L_CONFIG),
+        random_weights(comfy.text_encoders.llama.Llama2, LLAMA_CONFIG),
+    ]
+    _look_at_words_before(weights[1])
+    return comfy.sd.CLIP(
+        ClipTarget(comfy.text_encoders.hunyuan_video.HunyuanVideoTokenizer, _HunyuanClip),
+        state_dict=weights,
+        parameters=sum(comfy.utils.calculate_parameters(w) for w in weights),
+        model_options={"llama_model_config": LLAMA_CONFIG, "clip_l_model_config": CLIP_L_CONFIG},
+    )
+
+
+class _HunyuanClip(comfy.text_encoders.hunyuan_video.HunyuanVideoClipModel):
+    """Its pooled prompt is padded with zeros to the width that ComfyUI takes all HunyuanVideos to have."""
+
+    def encode_token_weights(self, token_weight_pairs):
+        context, pooled, more = super().encode_token_weights(token_weight_pairs)
+        return context, torch.nn.functional.pad(pooled, (0, HUNYUAN_POOLED_WIDTH - pooled.shape[1])), more
 
 
 def random_weights(model_class, config):
@@ -135,6 +170,29 @@ def _look_at_tokens_before(clip):
                 rows[:, -POSITION_WIDTH:] = 3 * _rotation((head + 1) * frequencies if "q_proj" in name else 0 * frequencies)
         elif name.endswith(("q_proj.bias", "k_proj.bias")):
             tensor[:] = 0
+
+
+def _look_at_words_before(llama):
+    """Make the heads of Llama's first layer look one, two, three and four tokens back; the other layers do nothing.
+
+    The last dimension of every token is the same number. Queries and keys are made of it alone: the keys the same for all, the
+    queries turned by that many tokens against them. The rotary positions do the rest.
+    """
+    half = LLAMA_HEAD_WIDTH // 2
+    frequencies = 500000.0 ** -(torch.arange(half) / half)
+    seen = (torch.arange(half) < 16).float()  # the slower ones hardly tell neighbours apart
+    llama["model.embed_tokens.weight"][:, -1] = 4
+    for name, tensor in llama.items():
+        if name.endswith(("o_proj.weight", "down_proj.weight")):
+            tensor[slice(-1, None) if ".layers.0." in name else slice(None)] = 0
+            if "o_proj" in name:
+                tensor *= 2
+        elif name.endswith(("q_proj.weight", "k_proj.weight")):
+            tensor[:] = 0
+            for head in range(LLAMA_CONFIG["num_attention_heads"]):
+                angles = (head + 1) * frequencies if "q_proj" in name else 0 * frequencies
+                rows = tensor[head * LLAMA_HEAD_WIDTH : (head + 1) * LLAMA_HEAD_WIDTH]
+                rows[:, -1] = 3 * torch.cat((seen * angles.cos(), -seen * angles.sin()))
 
 
 def _rotation(angles):

@@ -71,7 +71,11 @@ def flow_and_scores(model, latent, sigma, batch):
     txt_ids = torch.zeros(img_ids.shape[0], txt.shape[1], 3)
     rotations = model.pe_embedder(torch.cat((txt_ids, img_ids), 1)[:1])
     heads = model.num_heads
-    stream = None if batch.concept_embeddings is None else ConceptStream(model, time, batch, img.shape[1])
+    stream = None
+    if batch.concept_embeddings is not None:
+        without_prompt = time + model.vector_in(torch.zeros_like(batch.pooled))
+        concepts = model.txt_in(batch.concept_embeddings)
+        stream = ConceptStream(concepts, without_prompt, heads, batch.token_weights, batch.concept_token_there, img.shape[1])
     for block in model.double_blocks:
         img_1, img_2 = block.img_mod(vec)
         txt_1, txt_2 = block.txt_mod(vec)
@@ -95,13 +99,12 @@ def flow_and_scores(model, latent, sigma, batch):
 
 
 class ConceptStream:
-    def __init__(self, model, time, batch, image_tokens):
-        self.concepts = model.txt_in(batch.concept_embeddings)
-        self.vec = time + model.vector_in(torch.zeros_like(batch.pooled))
-        self.heads = model.num_heads
-        self.token_weights = batch.token_weights
+    """concepts: [B, T, width], of which `there` [B, T] tells which are no padding; token_weights: [B, C, T]."""
+
+    def __init__(self, concepts, vec, heads, token_weights, there, image_tokens):
+        self.concepts, self.vec, self.heads, self.token_weights = concepts, vec, heads, token_weights
         # Concept tokens that only pad the batch are keys for nobody.
-        self.keys = torch.nn.functional.pad(batch.concept_token_there, (0, image_tokens), value=True)[:, None, None]
+        self.keys = torch.nn.functional.pad(there, (0, image_tokens), value=True)[:, None, None]
         self.scores, self.cross_scores = [], []
 
     def pass_block(self, block, image_query, ik, iv, img_out):
@@ -133,11 +136,12 @@ def add(x, attn, norm, mlp, out, first, second):
     return x + second.gate * mlp((1 + second.scale) * norm(x) + second.shift)
 
 
-def single(block, x, vec, rotations, heads):
+def single(block, x, vec, rotations, heads, keys=None):
+    """keys: bool, as `attention` has them."""
     modulation, _ = block.modulation(vec)
     x_in = (1 + modulation.scale) * block.pre_norm(x) + modulation.shift
     qkv_part, mlp = torch.split(block.linear1(x_in), [3 * block.hidden_size, block.mlp_hidden_dim], dim=-1)
     q, k, v = qkv_part.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
     q, k = block.norm.query_norm(q).to(v), block.norm.key_norm(k).to(v)
-    out = join(attention(rotate(q, rotations), rotate(k, rotations), v))
+    out = join(attention(rotate(q, rotations), rotate(k, rotations), v, attn_mask=keys))
     return x + modulation.gate * block.linear2(torch.cat((out, block.mlp_act(mlp)), 2))

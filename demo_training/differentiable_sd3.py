@@ -2,7 +2,8 @@
 
 import torch
 from comfy.ldm.modules.diffusionmodules.mmdit import OpenAISignatureMMDITWrapper, modulate
-from concept_attention.demo_model.sd3 import SD3_FILE, sd3_weights, stored_weights
+from concept_attention.demo_model.eight_bits import stored
+from concept_attention.demo_model.sd3 import SD3_FILE, sd3_weights
 from concept_attention.demo_model.text_encoders import SD3_CONTEXT_WIDTH, SD3_POOLED_WIDTH, load_sd3_clip
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import normalize
@@ -41,7 +42,7 @@ def new_model():
 
 
 def save(weights, path):
-    save_file(stored_weights(weights), path)
+    save_file(stored(weights), path)
 
 
 def load(path):

@@ -27,7 +27,8 @@ from scenes import HELD_OUT, coverage_by_colour, draw_scene
 
 SIZES = {"square": (256, 256), "wide": (192, 320), "tall": (320, 192)}
 SIGMAS = [0.5, 0.4, 0.3]
-PAINTING_CFG = {"flux": 2.0, "sd3": 4.5}
+PAINTING_CFG = {"flux": 2.0, "sd3": 4.5, "hunyuan-video": 2.0}
+FAMILIES = ["flux", "sd3"]  # of pictures
 
 
 class Demo:
@@ -39,12 +40,12 @@ class Demo:
 
     @torch.no_grad()
     def record(self, scene, names, sigmas=SIGMAS, seed=0, words=False, **competing):
-        """(recording, samples) of the scene's picture, noised to each level. words: they are the caption's. competing: what
+        """(recording, samples) of the scene's picture or frames, noised to each level. words: they are the caption's. competing: what
         encode_concepts takes for it."""
         text = ",".join(names)
         concepts = encode_prompt_words(self.clip, scene.caption, text) if words else encode_concepts(self.clip, text, **competing)
         patched, recording = record_concepts(self.model, concepts, spaces="all")
-        latent = self.latent_format.process_in(self.vae.encode(torch.from_numpy(scene.picture)[None]))
+        latent = self.latent_format.process_in(self.vae.encode(torch.from_numpy(scene.pixels)))
         generator = torch.Generator().manual_seed(seed)
         noised = [torch.lerp(latent, torch.randn(latent.shape, generator=generator), sigma) for sigma in sigmas]
         positive = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(scene.caption))
@@ -52,14 +53,14 @@ class Demo:
         return recording, samples
 
     @torch.no_grad()
-    def paint(self, caption, names, size, seed, background="", **options):
-        """(recording, samples, picture [H, W, 3]) of a prompt. options: as record_concepts has them."""
+    def paint(self, caption, names, size, seed, background="", frames=None, **options):
+        """(recording, samples, picture [H, W, 3] or clip [F, H, W, 3]) of a prompt. options: as record_concepts has them."""
         patched, recording = record_concepts(self.model, encode_concepts(self.clip, ",".join(names), background), spaces="all", **options)
-        latent = torch.zeros(1, 16, size[0] // 8, size[1] // 8)
+        latent = torch.zeros(1, 16, *([] if frames is None else [(frames - 1) // 4 + 1]), size[0] // 8, size[1] // 8)
         noise = comfy.sample.prepare_noise(latent, seed)
         prompts = [self.clip.encode_from_tokens_scheduled(self.clip.tokenize(text)) for text in (caption, "")]
         samples = comfy.sample.sample(patched, noise, 20, self.cfg, "euler", "simple", *prompts, latent, disable_pbar=True, seed=seed)
-        return recording, samples, self.vae.decode(samples)[0].clamp(0, 1)
+        return recording, samples, self.vae.decode(samples)[0].clamp(0, 1)  # of a clip all of its frames
 
 
 def concepts_of(scene):
@@ -115,7 +116,7 @@ def main():
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("family", choices=DEMO_FAMILIES)
+    parser.add_argument("family", choices=FAMILIES)
     parser.add_argument("--scenes", type=int, default=60, help="of each size")
     parser.add_argument("--words", action="store_true", help="judge words of the caption too, on drawn scenes")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))

@@ -9,7 +9,7 @@ concept alone, against which the generic words or the rest of the caption compet
 import argparse
 from collections import defaultdict
 
-from evaluate import SIZES, Demo, concepts_of
+from evaluate import FAMILIES, SIZES, Demo, concepts_of
 
 # isort: split
 import numpy as np
@@ -19,7 +19,6 @@ from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.maps.presence import presence
 from concept_attention.concept_core.maps.selection import select
 from concept_attention.concept_core.masks.masks import METHODS, masks
-from concept_attention.demo_model import DEMO_FAMILIES
 from scenes import GROUNDS, HELD_OUT, SHAPES, draw_scene
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
@@ -106,7 +105,7 @@ def main():
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("family", choices=DEMO_FAMILIES)
+    parser.add_argument("family", choices=FAMILIES)
     parser.add_argument("--scenes", type=int, default=60, help="of each size")
     return parser.parse_args()
 

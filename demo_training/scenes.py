@@ -69,6 +69,11 @@ class Scene:
     def caption(self):
         return caption([t.name for t in self.things], self.ground)
 
+    @property
+    def pixels(self):
+        """[1, H, W, 3]"""
+        return self.picture[None]
+
     def area(self, concept):
         """Coverage [H, W] of whatever the words name: "circle", "red circle" or "sand"; zeros where it is absent."""
         if concept == self.ground:
@@ -100,8 +105,8 @@ def draw_things(ground, things, rng, height, width):
     left = np.ones((height, width))
     coverage = []
     for thing in things:
-        mask = _mask(thing, height, width)
-        light = 1 + 0.10 * _slope(rng, height, width)
+        mask = mask_of(thing, height, width)
+        light = 1 + 0.10 * slope(rng, height, width)
         paint = np.clip(np.array(COLOURS[thing.colour])[None, None] * light[..., None], 0, 1)
         picture = picture * (1 - mask[..., None]) + paint * mask[..., None]
         coverage.append(mask)
@@ -128,7 +133,7 @@ def _place(rng, height, width):
             return things
 
 
-def _mask(thing, height, width):
+def mask_of(thing, height, width):
     """Anti-aliased coverage from the signed distance (in pixels) of the shape's outline."""
     y, x = np.mgrid[:height, :width] + 0.5
     x, y = (x - thing.x) / thing.radius, (y - thing.y) / thing.radius
@@ -176,7 +181,7 @@ def _heart(x, y):
 _DISTANCES = {"circle": _circle, "square": _square, "triangle": _triangle, "star": _star, "heart": _heart}
 
 
-def _slope(rng, height, width):
+def slope(rng, height, width):
     """A plane through 0 in a random direction, -1..1 over the picture."""
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]

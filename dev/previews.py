@@ -3,7 +3,7 @@
 Those of the Explorer are taken in the interface: tests/interface/test_help.py.
 """
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageSequence
 
 TILE, GAP, GROUND = 256, 4, (23, 23, 26)
 CARD = 4  # tiles: templates are shown on square cards
@@ -20,6 +20,8 @@ ROWS = {  # workflow: folder of what it saved, and its files from left to right
     "25 Repaint one of several (demo)": ("concept_instances", ["first", "mask", "second"]),
     "23 A region while sampling (demo)": ("concept_live", ["without", "with"]),
     "24 Edit one thing and lock the rest (demo)": ("concept_lock", ["source", "repainted"]),
+    "27 Masks for a clip (demo)": ("concept_video", ["clip", "mask"]),
+    "28 Repaint a moving thing (demo)": ("concept_video_repaint", ["first", "second"]),
 }
 STAND_INS = {  # workflow for a model that is not at hand: demo workflow whose picture stands in, and the model
     "12 Heatmaps with Flux dev": ("03 Heatmaps (demo)", "Flux dev"),
@@ -48,6 +50,13 @@ def draw_previews(output, workflows, docs):
     draw_sheet(output / "concept_attention", ["heatmap", "overlay"]).save(docs / "demo.jpg", quality=90)
     row = rows["07 Repaint one thing (demo)"]
     grid(row, len(row)).save(docs / "repaint.jpg", quality=90)
+    draw_clip(output / "concept_video", ["clip", "overlay", "mask"], docs / "clip.webp")
+
+
+def draw_clip(saved, kinds, file):
+    """The kinds beside one another, as one clip."""
+    frames = [grid(row, len(row)) for row in zip(*(clip_tiles(saved, kind) for kind in kinds))]
+    frames[0].save(file, save_all=True, append_images=frames[1:], duration=125, loop=0, quality=80, method=6)
 
 
 def draw_sheet(saved, kinds):
@@ -77,6 +86,17 @@ def squared(picture):
 
 
 def tiles(saved, kind):
+    """Pictures, or a clip's first and last."""
+    clip = clip_tiles(saved, kind)
+    return [clip[0], clip[-1]] if clip else picture_tiles(saved, kind)
+
+
+def clip_tiles(saved, kind):
+    files = sorted(saved.glob(f"{kind}_0*.webp"))
+    return [frame.convert("RGB").resize((TILE, TILE)) for file in files for frame in ImageSequence.Iterator(Image.open(file))]
+
+
+def picture_tiles(saved, kind):
     return [Image.open(file).convert("RGB").resize((TILE, TILE)) for file in sorted(saved.glob(f"{kind}_0*.png"))]
 
 

@@ -24,8 +24,9 @@ def load(files: Files):
     """(MODEL, CLIP, VAE); ValueError names the part that is missing, or says that the model is of another family."""
     if files.family not in BY_KEY:
         raise ValueError(f"--family is one of {', '.join(BY_KEY)}.")
-    if files.checkpoint == "demo" and files.family not in DEMO_FAMILIES:
-        raise ValueError(f"There are demo models of {' and '.join(DEMO_FAMILIES)} alone: give --checkpoint or --unet, --clip and --vae.")
+    of_pictures = [key for key, family in DEMO_FAMILIES.items() if not family.makes_clips]
+    if files.checkpoint == "demo" and files.family not in of_pictures:
+        raise ValueError(f"There are demo models of {' and '.join(of_pictures)} alone: give --checkpoint or --unet, --clip and --vae.")
     model = clip = vae = None
     if files.checkpoint == "demo":
         model, clip, vae = DEMO_FAMILIES[files.family].load()

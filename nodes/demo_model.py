@@ -12,18 +12,19 @@ class DemoModel(io.ComfyNode):
             node_id="ConceptAttentionDemoModel",
             display_name="Concept Attention Demo Model",
             category=CATEGORY,
-            description="A tiny Flux or SD3 that comes with this pack and paints coloured shapes, to try the nodes without a download: "
-            '"a red circle and a blue square on sand".',
+            description="A tiny Flux, SD3 or HunyuanVideo that comes with this pack and paints coloured shapes, to try the nodes without a "
+            'download: "a red circle and a blue square on sand", or as a clip "a red circle moves right over grass".',
             inputs=[
                 io.Combo.Input(
                     "family",
                     options=list(DEMO_FAMILIES),
                     default="flux",
-                    tooltip="The kind of model. Sample flux at CFG 2 and sd3 at CFG 4.5.",
+                    tooltip="The kind of model. Sample flux and hunyuan-video at CFG 2, and sd3 at CFG 4.5. hunyuan-video makes clips "
+                    "of 13 frames at 128 x 128.",
                 )
             ],
             outputs=[
-                io.Model.Output("model", tooltip="Paints circles, squares, triangles, stars and hearts, best at 256 x 256."),
+                io.Model.Output("model", tooltip="Paints circles, squares, triangles, stars and hearts, pictures best at 256 x 256."),
                 io.Clip.Output("clip", tooltip="Its text encoders, which know the words of its captions only."),
                 io.Vae.Output("vae", tooltip="Its VAE."),
             ],
