@@ -33,6 +33,7 @@ STAND_INS = {  # workflow for a model that is not at hand: demo workflow whose p
     "18 Masks for a photo with Flux": ("06 Masks for a photo (demo)", "Flux"),
     "19 Repaint one thing with Flux dev": ("08 Repaint softly (demo)", "Flux dev"),
     "20 Repaint one thing with Flux Fill": ("09 Repaint with inpainting nodes (demo)", "Flux Fill"),
+    "26 Repaint one thing with SDXL": ("08 Repaint softly (demo)", "SDXL"),
     "21 Heatmaps and prompt words with SDXL": ("03 Heatmaps (demo)", "SDXL"),
     "22 Heatmaps with Anima": ("04 Heatmaps with SD3 (demo)", "Anima"),
 }
