@@ -20,9 +20,13 @@ def changed(conditioning, **options):
     return [[context, {**values, **options}] for context, values in conditioning]
 
 
-@cache
 def contrast(name: str) -> tuple[float, str]:
-    """(temperature, concept) with which the first step's masks of a tiny model vary most."""
+    """(temperature, concept) with which the first step's masks of a tiny model vary most; sharp ones come of maps that do."""
+    return _contrast(name, live.live_mask is sharp_mask)
+
+
+@cache
+def _contrast(name, sharp):
     kind = made(name)
     patched, recording = kind.record()
     kind.sample(patched, steps=1, batch=2)
@@ -36,8 +40,11 @@ def contrast(name: str) -> tuple[float, str]:
         for concept in ("a", "b", "c", "a + b", "a + c", "b + c"):
             maps = live_maps(recording, run, step)
             mask, found = live_mask(maps, concept, run.size[1:])
-            low, high = ends(shares(maps, concept, run.size[1:]))
-            varied[temperature, concept] = float((high - low).amin()) if all(found) and mask.flatten(1).std(1).amin() > 0.01 else 0.0
+            spread = mask.flatten(1).std(1).amin()
+            if sharp:
+                low, high = ends(shares(maps, concept, run.size[1:]))
+                spread = (high - low).amin() * (spread > 0.01)
+            varied[temperature, concept] = float(spread) if all(found) else 0.0
     return max(varied, key=lambda choice: varied[choice])
 
 

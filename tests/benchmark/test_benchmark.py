@@ -58,7 +58,7 @@ def test_what_the_nodes_do_is_counted_as_theirs(size):
 
     with torch.no_grad(), operations.Operations() as counted, nodes_time(lambda: done(counted.count)) as theirs:
         sampling(patched)
-    assert 0 <= done(counted.count) - sum(theirs) - done(of_the_model) <= 8 and sum(theirs) > 50
+    assert 0 <= done(counted.count) - sum(theirs) - done(of_the_model) <= 12 and sum(theirs) > 50
 
 
 def test_the_ratio_is_the_median():

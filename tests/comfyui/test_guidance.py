@@ -1,5 +1,6 @@
 """Concept Guidance: CFG that is scaled where a live map is, whatever makes the guided prediction."""
 
+import inspect
 import logging
 
 import comfy.samplers
@@ -100,12 +101,13 @@ OTHERS = {
     "RescaleCFG": lambda model: RescaleCFG().patch(model, 0.7)[0],
     "CFG-Zero*": lambda model: CFGZeroStar.execute(model).args[0],
     "CFGNorm": lambda model: CFGNorm.execute(model, 0.9).args[0],
-    "CFGNorm before": lambda model: CFGNorm.execute(model, 0.9, True).args[0],
     "Mahiro": lambda model: Mahiro.execute(model).args[0],
     "TCFG": lambda model: TCFG.execute(model).args[0],
     "SLG": lambda model: SkipLayerGuidanceDiT.execute(model, 3.0, 0.0, 1.0, "1", "0").args[0],
     "NAG": lambda model: NAGuidance.execute(model, 3.0, 0.5, 2.0).args[0],
 }
+if "pre_cfg" in inspect.signature(CFGNorm.execute).parameters:  # newer ComfyUIs
+    OTHERS["CFGNorm before"] = lambda model: CFGNorm.execute(model, 0.9, True).args[0]
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
