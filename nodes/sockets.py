@@ -50,7 +50,7 @@ def spaces_input():
 
 
 def live_concept_input():
-    return io.String.Input("concept", default="", tooltip='Name of a concept; "a + b" joins two.')
+    return io.String.Input("concept", default="", tooltip='Name of a concept; "a + b" joins two; "a - b" is a without b.')
 
 
 def softness_input():

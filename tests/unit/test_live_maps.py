@@ -74,6 +74,15 @@ def test_joined_concepts_count_together():
     assert joined[0, 8, 4] == 1 and joined[0, 8, 14] == 0
 
 
+def test_what_is_taken_away_is_not_in_the_mask():
+    maps = live_maps(recording_of(), run_of(1), heard(present=(True,)))
+    check_steerable(recording_of(), "circle - sky")
+    less, found = live_mask(maps, "circle + sky - sky", SIZE)
+    torch.testing.assert_close(less, live_mask(maps, "circle", SIZE)[0], atol=1e-4, rtol=0)
+    nothing, nowhere = live_mask(maps, "circle - circle", SIZE)
+    assert found == [True] and nowhere == [False] and not nothing.any()
+
+
 def test_grow_and_softness_are_in_pixels_of_the_picture():
     """A pixel of the latent is eight of the picture: grown by 16 it reaches two further, and fades over two more."""
     maps = live_maps(recording_of(), run_of(1), heard(present=(True,)))
