@@ -39,12 +39,17 @@ def load_clip(*prompt_length):
 
 def new_model():
     model = Flux(dtype=torch.float32, operations=torch.nn, **CONFIG)
+    return begun(model, lambda name: "mod.lin" in name or "modulation" in name or name.startswith("final_layer.linear"))
+
+
+def begun(model, is_small):
+    """The model with random matrices and no biases. is_small: by a parameter's name, whether it is to be a tenth of that."""
     for name, parameter in model.named_parameters():
         if parameter.ndim == 2:
             torch.nn.init.xavier_uniform_(parameter)
         elif name.endswith("bias"):
             torch.nn.init.zeros_(parameter)
-        if "mod.lin" in name or "modulation" in name or name.startswith("final_layer.linear"):
+        if is_small(name):
             parameter.data.mul_(0.1)
     return model
 

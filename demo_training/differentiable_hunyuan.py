@@ -5,7 +5,7 @@ from comfy.ldm.flux.layers import timestep_embedding
 from comfy.ldm.hunyuan_video.model import HunyuanVideo
 from concept_attention.demo_model.hunyuan import HUNYUAN_FILE, hunyuan_weights, stored_weights
 from concept_attention.demo_model.text_encoders import HUNYUAN_POOLED_WIDTH, LLAMA_WIDTH, load_flux_clip, load_hunyuan_clip
-from differentiable_flux import GUIDANCE, ConceptStream, add, attention, join, qkv, rotate, single
+from differentiable_flux import GUIDANCE, ConceptStream, add, attention, begun, join, qkv, rotate, single
 from safetensors.torch import load_file, save_file
 from scenes import COLOURS, GROUNDS, SHAPES
 
@@ -39,14 +39,7 @@ def load_clip():
 
 def new_model():
     model = HunyuanVideo(dtype=torch.float32, operations=torch.nn, **CONFIG)
-    for name, parameter in model.named_parameters():
-        if parameter.ndim == 2:
-            torch.nn.init.xavier_uniform_(parameter)
-        elif name.endswith("bias"):
-            torch.nn.init.zeros_(parameter)
-        if "refiner" in name and "adaLN" in name:
-            parameter.data.mul_(0.1)
-    return model
+    return begun(model, lambda name: "refiner" in name and "adaLN" in name)
 
 
 def begin_as_flux(model, flux, text_encoders):

@@ -25,8 +25,9 @@ from concept_attention.concept_core.record.sampler import record_concepts
 from concept_attention.concept_core.steer.live import live_maps, live_mask
 from concept_attention.concept_core.steer.lock import Lock
 from evaluate import Demo
-from evaluate_steps import PLAIN, PRESENT, SIZE
-from scenes import COLOURS, SHAPES, coverage_by_colour
+from evaluate_regions import chosen
+from evaluate_steps import PRESENT, SIZE
+from scenes import coverage_by_colour
 from scipy import ndimage
 
 STEPS = 20
@@ -37,11 +38,8 @@ class Case:
     """Two things in a source, and the colour that the first is to have instead; None in `areas` unless the model has painted both."""
 
     def __init__(self, demo, seed):
-        rng = np.random.default_rng(seed)
         self.demo, self.seed = demo, seed
-        self.colours = [str(colour) for colour in rng.choice(list(COLOURS), 3, replace=False)]
-        self.shapes = [str(shape) for shape in rng.choice(SHAPES, 2, replace=False)]
-        self.ground = str(rng.choice(PLAIN))
+        self.colours, self.shapes, self.ground = chosen(seed)
         named = encode_concepts(demo.clip, ",".join([*self.shapes, self.ground]))
         self.patched, self.recording = record_concepts(demo.model, named)
         empty = torch.zeros(1, 16, SIZE[0] // 8, SIZE[1] // 8)

@@ -32,15 +32,19 @@ from scenes import COLOURS, SHAPES, coverage_by_colour
 STEPS = 20
 
 
+def chosen(seed):
+    """(three colours, two shapes, a plain ground)."""
+    rng = np.random.default_rng(seed)
+    colours, shapes = (rng.choice(names, count, replace=False).tolist() for names, count in ((list(COLOURS), 3), (SHAPES, 2)))
+    return colours, shapes, str(rng.choice(PLAIN))
+
+
 class Case:
     """Two things, and the colour that the first is to have instead; None in `areas` unless the model has painted both."""
 
     def __init__(self, demo, seed):
-        rng = np.random.default_rng(seed)
         self.demo, self.seed = demo, seed
-        self.colours = [str(colour) for colour in rng.choice(list(COLOURS), 3, replace=False)]
-        self.shapes = [str(shape) for shape in rng.choice(SHAPES, 2, replace=False)]
-        self.ground = str(rng.choice(PLAIN))
+        self.colours, self.shapes, self.ground = chosen(seed)
         self.patched, self.recording = record_concepts(demo.model, encode_concepts(demo.clip, ",".join([*self.shapes, self.ground])))
         self.plain = self.paint(self.prompt(self.colours[0]))
         areas = coverage_by_colour(self.plain[1].numpy(), self.colours[:2], self.ground)[:2] > 0.5

@@ -33,7 +33,7 @@ class Guidance(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.001,
-                    tooltip="Where in the sampling schedule it begins. Too early nothing shows yet where the concept will be. At 1 it "
+                    tooltip="Where in the sampling schedule it begins. Early steps do not show yet where the concept will be. At 1 it "
                     "never begins.",
                 ),
             ],

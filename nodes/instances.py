@@ -54,8 +54,8 @@ class Instances(io.ComfyNode):
                     max=1.0,
                     step=0.01,
                     advanced=True,
-                    tooltip="Things that touch are told apart where the map falls by at least this much between them. 1 is from the map's "
-                    "highest value to its lowest. Raise it if one thing is cut in two, and lower it if two things are one.",
+                    tooltip="Two things that touch are told apart if the map falls by at least this much between them. 1 is the map's "
+                    "whole range. Raise it if one thing is cut in two. Lower it if two things come as one.",
                 ),
                 io.Int.Input(
                     "skip",

@@ -25,8 +25,8 @@ class Lock(io.ComfyNode):
                     "keep",
                     options=list(KEEPS),
                     default=KEEPS[0],
-                    tooltip="What stays as it is in the latent that the sampler starts from. Where it is not known where the concept is, "
-                    "all of it stays.",
+                    tooltip="Which part of the latent that the sampler starts from stays as it is. If the maps do not tell where the "
+                    "concept is, all of it stays.",
                 ),
                 io.Float.Input(
                     "from_percent",
@@ -34,8 +34,8 @@ class Lock(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.001,
-                    tooltip="Where in the sampling schedule the lock closes. Too early nothing shows yet where the concept will be, and "
-                    "nothing can be painted. At 1 it never closes.",
+                    tooltip="Where in the sampling schedule the lock begins. Early steps do not show yet where the concept will be, so "
+                    "nothing could be painted then. At 1 it never begins.",
                 ),
                 softness_input(),
                 grow_input(),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 ALL = "*"
-JOIN = "+"
+TAKE = "-"
 SIGN = re.compile(r"\+|(?<=\s)-(?=\s)")
 
 
@@ -34,7 +34,7 @@ def itself(text: str, names) -> str | None:
 
 
 def joined(text: str, names, named=named) -> list[Term] | None:
-    """What "a + b - c" consists of, or None if it does not consist of names. A name that holds a plus goes before what it could join.
+    """What "a + b - c" consists of, or None if it does not consist of names. A name that holds a sign goes before what it could join.
 
     A minus has a space on either side, since names hold hyphens.
     """
@@ -48,16 +48,16 @@ def _terms(text, names, named, less):
         return [Term(whole, less)]
     for sign in reversed(list(SIGN.finditer(text))):
         first = named(text[: sign.start()].strip(), names)
-        rest = _terms(text[sign.end() :], names, named, sign[0] != JOIN) if first is not None else None
+        rest = _terms(text[sign.end() :], names, named, sign[0] == TAKE) if first is not None else None
         if first is not None and rest:
             return [Term(first, less), *rest]
     return None
 
 
 def pieces(text: str) -> list[Term]:
-    """ "a + b - c" cut at every sign, whether names hold them or not."""
+    """What stands between the signs of "a + b - c", whether names hold them or not."""
     signs = ["", *(sign[0] for sign in SIGN.finditer(text))]
-    return [Term(piece.strip(), sign == "-") for sign, piece in zip(signs, SIGN.split(text))]
+    return [Term(piece.strip(), sign == TAKE) for sign, piece in zip(signs, SIGN.split(text))]
 
 
 def check_names(shown: list[str], hidden: Sequence[str] = ()):
