@@ -102,6 +102,47 @@ def test_the_pictures_of_the_explorer(asked_to_write, editor, live):
     squared(panels[0]).save(node_texts.ROOT / "example_workflows" / f"{FIRST}.jpg", quality=90)
 
 
+FIRST_GRAPH = {  # node of the template: its place and size
+    1: ([0, 0], [250, 130]),
+    2: ([0, 180], [290, 150]),
+    3: ([0, 380], [290, 100]),
+    4: ([0, 530], [290, 130]),
+    7: ([330, 0], [260, 120]),
+    6: ([330, 290], [260, 260]),
+    8: ([630, 0], [270, 540]),
+    10: ([940, 0], [200, 60]),
+    9: ([940, 140], [240, 80]),
+    13: ([1220, 0], [330, 550]),
+}
+
+
+@pytest.mark.parametrize("editor", [AS_ELEMENTS], indirect=True)
+def test_the_picture_of_the_first_graph(asked_to_write, editor, live):
+    """README's, as one would lay it by hand."""
+    workflow = live.workflow_file("03 Heatmaps (demo)")
+    workflow["nodes"] = [node for node in workflow["nodes"] if node["id"] in FIRST_GRAPH]
+    workflow["groups"] = []
+    for node in workflow["nodes"]:
+        place, node["size"] = FIRST_GRAPH[node["id"]]
+        node.update(pos=place, flags={})
+        node.pop("title", None)
+        for output in node["outputs"]:
+            kept = {link[0] for link in workflow["links"] if link[3] in FIRST_GRAPH}
+            output["links"] = [link for link in output["links"] or [] if link in kept]
+        if node["type"] == "CLIPTextEncode" and node["widgets_values"][0]:
+            node["widgets_values"] = ["a red circle and a blue square on grass"]
+    workflow["links"] = [link for link in workflow["links"] if link[3] in FIRST_GRAPH]
+    editor.open(workflow)
+    editor.page.evaluate("() => { app.canvas.ds.scale = 0.88; app.canvas.ds.offset = [70, 190]; app.canvas.draw(true, true) }")
+    editor.queue(300)
+    editor.page.wait_for_timeout(8000)  # until the interface no longer says that it ended
+    boxes = [editor.page.locator(f"[data-node-id='{node}']").first.bounding_box() for node in FIRST_GRAPH]
+    left, top = (min(box[at] for box in boxes) - 12 for at in "xy")
+    right, bottom = (max(box[at] + box[size] for box in boxes) + 12 for at, size in (("x", "width"), ("y", "height")))
+    shown = editor.page.screenshot(clip={"x": left, "y": top, "width": right - left, "height": bottom - top})
+    Image.open(io.BytesIO(shown)).convert("RGB").save(node_texts.ROOT / "docs" / "first_graph.jpg", quality=85)
+
+
 def shot(locator):
     return Image.open(io.BytesIO(locator.screenshot())).convert("RGB")
 

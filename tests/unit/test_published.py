@@ -59,9 +59,21 @@ def test_it_calls_for_nothing_that_the_registry_forbids():
 
 
 def test_the_project_is_described():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    comfy = project["tool"]["comfy"]
-    assert comfy["PublisherId"] and comfy["DisplayName"] and comfy["requires-comfyui"] and project["project"]["version"]
-    assert (ROOT / comfy["Icon"]).is_file() and (ROOT / comfy["Banner"]).is_file()
-    assert project["project"]["dependencies"] == [] and "Operating System :: OS Independent" in project["project"]["classifiers"]
-    assert (ROOT / project["project"]["license"]["file"]).is_file()
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    data = tomllib.loads(text)
+    project, comfy = data["project"], data["tool"]["comfy"]
+    assert comfy["DisplayName"] and comfy["requires-comfyui"] and "comfy" not in project["name"]  # the registry's rule
+    assert project["dependencies"] == [] and "Operating System :: OS Independent" in project["classifiers"]
+    assert (ROOT / project["license"]["file"]).is_file()
+    repository = project["urls"]["Repository"].removeprefix("https://github.com/")
+    for name in ("Icon", "Banner"):
+        assert (ROOT / comfy[name].removeprefix(f"https://raw.githubusercontent.com/{repository}/main/")).is_file()
+    owned = {comfy["PublisherId"], repository.split("/")[0]}
+    assert len(owned) == 1 or "OWNER" not in owned, "OWNER is replaced in one place and not in another"
+    assert "OWNER" in owned or text.count("OWNER") == 1, "OWNER is left in one place"  # the comment's
+
+
+def test_the_changelog_begins_with_this_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    headings = [line for line in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines() if line.startswith("## ")]
+    assert headings[0] == f"## {version}"
