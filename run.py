@@ -2,7 +2,7 @@
 
     python run.py demo              paints with the demo model and leaves pictures and maps in demo_output/
     python run.py test              all tests with the newest ComfyUI, then with the oldest those that need it and are not long
-    python run.py test --every      the tests that need ComfyUI with each supported version
+    python run.py test --every      the tests that need ComfyUI with each supported version, and those of the interface with the newest front end too
     python run.py test PYTEST ...   what is given to pytest, with the newest
     python run.py evaluate ...      judges concept maps against label masks; with --help it says more
     python run.py benchmark ...     what the nodes cost; with --help it says more
@@ -48,6 +48,10 @@ def test(options):
     else:
         parts = [(environment.NEWEST, []), (environment.OLDEST, [*IN_COMFYUI, "-m", "not long"])]
     failed = [version for version, tests in parts if run("test", tests, version) != 0]
+    if options == ["--every"]:
+        os.environ["COMFYUI_FRONTEND"] = str(environment.get_front_end())
+        if run("test", ["tests/interface"]) != 0:
+            failed.append(f"{environment.NEWEST} and {environment.FRONT_END}")
     if failed:
         print(f"Failed with ComfyUI {', '.join(failed)}.")
     return 1 if failed else 0

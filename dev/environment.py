@@ -21,6 +21,7 @@ CARRIER = {
 VERSIONS = list(CARRIER)
 NEWEST, OLDEST = VERSIONS[0], VERSIONS[-1]
 TORCH = ["torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0"]
+FRONT_END = "comfyui-frontend-package==1.58.1"  # the newest; ComfyUI pins its own
 TOOLS = {
     "TEST_TOOLS": ["pytest==8.4.2", "pytest-xdist==3.8.0", "ruff==0.17.6", "mypy==2.4.1", "scikit-image==0.26.0", "playwright==1.65.2"],
     "EVALUATION_TOOLS": ["h5py==3.16.0", "matplotlib==3.11.2", "scikit-learn==1.9.1"],
@@ -93,6 +94,11 @@ def install(python, packages, folder: Path) -> Path:
         pip(python, "install", "--quiet", "--target", folder, *packages)
         done.write_text("\n".join(packages))
     return folder
+
+
+def get_front_end() -> Path:
+    """The folder of the newest front end, as COMFYUI_FRONTEND names one."""
+    return install(sys.executable, [FRONT_END], HOME / "front-end") / "comfyui_frontend_package" / "static"
 
 
 def pip(python, *arguments):
