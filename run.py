@@ -2,7 +2,7 @@
 
     python run.py demo              paints with the demo model and leaves pictures and maps in demo_output/
     python run.py test              all tests with the newest ComfyUI, then with the oldest those that need it and are not long
-    python run.py test --every      the tests that need ComfyUI with each supported version, and those of the interface with the newest front end too
+    python run.py test --every      the tests that need ComfyUI with each supported version, and the interface with the newest front end
     python run.py test PYTEST ...   what is given to pytest, with the newest
     python run.py evaluate ...      judges concept maps against label masks; with --help it says more
     python run.py benchmark ...     what the nodes cost; with --help it says more

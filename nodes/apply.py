@@ -42,13 +42,15 @@ class Apply(io.ComfyNode):
                     default=False,
                     optional=True,  # as keep_vectors
                     advanced=True,
-                    tooltip="Show while sampling which concept is the strongest where, in its colour, over the sampler's preview.",
+                    tooltip="While sampling, show the strongest concept at each spot in its colour, over the sampler's preview.",
                 ),
                 single_blocks_input(),
             ],
             outputs=[
-                io.Model.Output("model", tooltip="The model that records: connect it to the sampler or guider."),
-                Recording.Output("recording", tooltip="For Decode Concept Maps, together with what the sampler gives out."),
+                io.Model.Output("model", tooltip="The model that records. Connect it to the sampler or guider."),
+                Recording.Output(
+                    "recording", tooltip="Connect it to Decode Concept Maps, together with the latent that comes out of the sampler."
+                ),
             ],
         )
 

@@ -18,7 +18,9 @@ class Decode(io.ComfyNode):
             inputs=[
                 Recording.Input("recording", tooltip="From Apply Concept Attention, Encode Image for Concepts or Load Concept Recording."),
                 io.Latent.Input(
-                    "samples", tooltip="What the sampler gave out, unchanged: it tells which sampling to decode. Decode one clip at a time."
+                    "samples",
+                    tooltip="The latent that came out of the sampler, unchanged. It tells which sampling to decode. Decode one "
+                    "clip at a time.",
                 ),
                 io.Combo.Input(
                     "space",
@@ -57,7 +59,7 @@ class Decode(io.ComfyNode):
                     "softmax",
                     default=True,
                     advanced=True,
-                    tooltip="On: concepts compete, and a map is each one's share of every spot. Off: raw scores.",
+                    tooltip="On: concepts compete, and a map holds a concept's share of every spot. Off: raw scores.",
                 ),
                 io.Float.Input(
                     "temperature",
@@ -86,7 +88,7 @@ class Decode(io.ComfyNode):
                     tooltip="Which of the steps between start and end count: auto (the late ones, which tell most) or all.",
                 ),
             ],
-            outputs=[Maps.Output("maps", tooltip="For heatmaps, masks, segmentation, places, and to save.")],
+            outputs=[Maps.Output("maps", tooltip="Connect them to Concept Heatmap, Concept Mask, Concept Explorer and the others.")],
         )
 
     @classmethod

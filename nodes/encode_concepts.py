@@ -30,7 +30,7 @@ class EncodeConcepts(io.ComfyNode):
                 io.String.Input(
                     "background",
                     default="",
-                    tooltip="Concepts that compete with those above but are not shown, for example: background, floor. May be empty.",
+                    tooltip="Concepts that compete with those above but are not shown, for example: background, floor. Optional.",
                 ),
                 io.Combo.Input(
                     "tokens",

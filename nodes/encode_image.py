@@ -27,10 +27,10 @@ class EncodeImage(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="How much noise is added to the picture, as a fraction of the model's schedule: 0 none, 1 nothing but noise.",
+                    tooltip="How much noise to add to the picture, as a fraction of the model's schedule: 0 is none, 1 is noise only.",
                 ),
                 io.Int.Input(
-                    "samples", default=1, min=1, max=64, tooltip="How many draws of noise are averaged. Each costs one pass of the model."
+                    "samples", default=1, min=1, max=64, tooltip="How many draws of noise to average. Each costs one pass of the model."
                 ),
                 io.Int.Input(
                     "seed",
@@ -38,7 +38,7 @@ class EncodeImage(io.ComfyNode):
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=io.ControlAfterGenerate.fixed,
-                    tooltip="Of the first draw; the next ones count up.",
+                    tooltip="Seed of the first draw of noise. Draw i uses seed + i.",
                 ),
                 spaces_input(),
                 io.Boolean.Input(
@@ -51,7 +51,7 @@ class EncodeImage(io.ComfyNode):
                 keep_vectors_input(),
                 single_blocks_input(),
             ],
-            outputs=[Recording.Output("recording", tooltip="For Decode Concept Maps, together with the same latent.")],
+            outputs=[Recording.Output("recording", tooltip="Connect it to Decode Concept Maps, together with the same latent.")],
         )
 
     @classmethod

@@ -25,7 +25,7 @@ class Guidance(io.ComfyNode):
                     min=0.0,
                     max=10.0,
                     step=0.01,
-                    tooltip="In the concept's core the sampler's cfg is multiplied by it. At 1 nothing changes.",
+                    tooltip="Multiplies the sampler's cfg in the concept's core. At 1 nothing changes.",
                 ),
                 io.Float.Input(
                     "from_percent",

@@ -20,7 +20,7 @@ class Heatmap(io.ComfyNode):
             inputs=[
                 Maps.Input("maps", tooltip="From Decode or Load Concept Maps."),
                 io.Image.Input("image", optional=True, tooltip="The decoded picture: heatmaps are laid over it and take its size."),
-                io.Combo.Input("colormap", options=list(COLORMAPS), default="plasma", tooltip="From low to high."),
+                io.Combo.Input("colormap", options=list(COLORMAPS), default="plasma", tooltip="Colours of the heatmap, from low to high."),
                 io.Combo.Input(
                     "scale",
                     options=list(SCALES),
@@ -28,7 +28,7 @@ class Heatmap(io.ComfyNode):
                     tooltip="What the lowest and highest colours stand for: the extremes of all of a picture's maps, of each map alone, "
                     "or shares of 0 and 1. A map alone looks strong even where its concept is absent.",
                 ),
-                io.Float.Input("opacity", default=0.7, min=0.0, max=1.0, step=0.05, tooltip="Of the heatmap over the picture."),
+                io.Float.Input("opacity", default=0.7, min=0.0, max=1.0, step=0.05, tooltip="Opacity of the heatmap over the picture."),
                 io.Boolean.Input("labels", default=True, tooltip="Write each concept's name and presence (0 to 1) in the corner."),
                 io.Boolean.Input(
                     "over_grey",

@@ -37,7 +37,7 @@ class Instances(io.ComfyNode):
                     default=0,
                     min=0,
                     max=4096,
-                    tooltip="How many things of each picture and concept are given, at most. 1 gives the first only. 0 gives all.",
+                    tooltip="The most things to give for each picture and concept. 1 gives the first only. 0 gives all.",
                 ),
                 io.Float.Input(
                     "min_area",

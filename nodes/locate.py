@@ -26,14 +26,15 @@ class Locate(io.ComfyNode):
                 io.String.Output(
                     "points",
                     is_output_list=True,
-                    tooltip="For each picture and concept the JSON of a point well inside it, or of none: for positive_coords.",
+                    tooltip="For each picture and concept, a point well inside it as JSON, for positive_coords. The list is empty if "
+                    "it is not found.",
                 ),
                 io.Float.Output(
                     "presence",
                     is_output_list=True,
-                    tooltip="For each picture and concept 0 to 1, not stretched: near 0 where it is absent and the rest is named.",
+                    tooltip="For each picture and concept, 0 to 1. It is near 0 where the concept is absent and the rest is named.",
                 ),
-                io.String.Output("report", tooltip="The same to read: one line for each picture and concept."),
+                io.String.Output("report", tooltip="Boxes, points and presence as text, one line for each picture and concept."),
             ],
         )
 

@@ -40,7 +40,12 @@ class Mask(io.ComfyNode):
                     "where the map has one level only. winner: where no other concept, background list included, has more.",
                 ),
                 io.Float.Input(
-                    "threshold", default=0.5, min=0.0, max=1.0, step=0.01, tooltip="For the method threshold: the least share that is in."
+                    "threshold",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="For the method threshold: the smallest share to include.",
                 ),
                 io.Image.Input("image", optional=True, tooltip=IMAGE_TOOLTIP),
                 io.Int.Input(
@@ -58,7 +63,7 @@ class Mask(io.ComfyNode):
                     default=0,
                     min=-512,
                     max=512,
-                    tooltip="Grows the mask by so many pixels all around, or shrinks it where negative.",
+                    tooltip="Grows the mask by this many pixels on all sides. A negative number shrinks it.",
                 ),
                 io.Float.Input(
                     "feather",
@@ -66,9 +71,9 @@ class Mask(io.ComfyNode):
                     min=0.0,
                     max=512.0,
                     step=0.5,
-                    tooltip="Lets the mask fade out over so many pixels, outwards from its edge.",
+                    tooltip="Fades the mask out over this many pixels, outwards from its edge.",
                 ),
-                io.Boolean.Input("fill_holes", default=False, advanced=True, tooltip="Fills what the mask encloses."),
+                io.Boolean.Input("fill_holes", default=False, advanced=True, tooltip="Fills holes in the mask."),
                 io.Float.Input(
                     "min_area",
                     default=MIN_AREA,
@@ -82,7 +87,7 @@ class Mask(io.ComfyNode):
                     "invert",
                     default=False,
                     advanced=True,
-                    tooltip="Last of all: everything but the concept. Where it is not found, the whole picture.",
+                    tooltip="Selects everything but the concept, as the last step. If the concept is not found, this is the whole picture.",
                 ),
             ],
             outputs=[
@@ -125,7 +130,7 @@ class Segmentation(io.ComfyNode):
             inputs=[
                 Maps.Input("maps", tooltip="From Decode or Load Concept Maps; of two concepts or more, the background list included."),
                 io.Image.Input("image", optional=True, tooltip=IMAGE_TOOLTIP),
-                io.Float.Input("opacity", default=0.6, min=0.0, max=1.0, step=0.05, tooltip="Of the colours over the image."),
+                io.Float.Input("opacity", default=0.6, min=0.0, max=1.0, step=0.05, tooltip="Opacity of the colours over the image."),
                 io.Boolean.Input("labels", default=True, tooltip="Draw a legend: each concept's colour, name and presence."),
             ],
             outputs=[

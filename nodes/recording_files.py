@@ -16,7 +16,9 @@ class SaveRecording(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 Recording.Input("recording", tooltip="From Apply Concept Attention or Encode Image for Concepts."),
-                io.Latent.Input("samples", tooltip="What the sampler gave out, or the encoded latent: it tells which recording to save."),
+                io.Latent.Input(
+                    "samples", tooltip="The latent that came out of the sampler, or the encoded one. It tells which recording to save."
+                ),
                 io.String.Input(
                     "filename_prefix",
                     default="concept_recordings/recording",

@@ -22,8 +22,8 @@ def keep_vectors_input():
         default="",
         optional=True,  # graphs that were saved before it was here run as they are
         advanced=True,
-        tooltip="For research: blocks, such as 15-18 or all, whose output vectors are kept too, in RAM and in 16 bit, and written by "
-        "Save Concept Recording. Empty keeps none. The log tells their size beforehand.",
+        tooltip="For research: also keep the output vectors of these blocks, such as 15-18 or all. They stay in RAM, in 16 bit, and "
+        "Save Concept Recording writes them. Empty keeps none. The log tells their size first.",
     )
 
 
@@ -44,7 +44,7 @@ def spaces_input():
         options=["output", "output + cross-attention", "all", "auto"],
         default="auto",
         advanced=True,
-        tooltip="What is recorded. Output is the method and gives the sharpest maps; cross-attention and value are for comparison. Auto "
+        tooltip="What to record. Output is the method and gives the sharpest maps; cross-attention and value are for comparison. Auto "
         "is output, and cross-attention for models that have nothing else, such as SDXL.",
     )
 
@@ -61,7 +61,7 @@ def softness_input():
         max=512.0,
         step=8.0,
         advanced=True,
-        tooltip="Lets the place fade out over so many pixels, outwards from its edge.",
+        tooltip="Fades the place out over this many pixels, outwards from its edge.",
     )
 
 
@@ -73,5 +73,5 @@ def grow_input():
         max=512,
         step=8,
         advanced=True,
-        tooltip="Grows the place by so many pixels all around, or shrinks it where negative, in steps of the latent's pixels.",
+        tooltip="Grows the place by this many pixels on all sides. A negative number shrinks it. It goes in steps of the latent's pixels.",
     )
