@@ -88,7 +88,7 @@ class Reader:
             try:
                 self.add(name)
             except ValueError as error:
-                logging.info("Concept Attention lets nothing compete as %r: %s", name, error)
+                logging.info("Concept Attention: %r does not compete with the concepts: %s", name, error)
 
     def encode(self, name: str) -> Encoded:
         encoded = self.encoder.encode(self.clip, name)

@@ -112,7 +112,7 @@ class Run:
         return sum(vectors.nbytes for vectors in self.vectors)
 
     def let_vectors_go(self, reason: str):
-        logging.warning("Concept Attention lets the vectors of a sampling go: %s.", reason)
+        logging.warning("Concept Attention removed the vectors of a sampling from RAM: %s.", reason)
         self.vectors_gone = reason
         self.vectors.clear()
 
@@ -156,7 +156,7 @@ class Recording:
         self._remove([other for other in self.runs[:-1] if other not in running], until_it_fits=True)
         for other in running:
             if not other.abort_reason and self.nbytes > MAX_BYTES and free_on_host() < SPARE_BYTES:
-                logging.warning("Concept Attention lets go of a sampling, since %s.", NO_ROOM)
+                logging.warning("Concept Attention removed a sampling from RAM: %s.", NO_ROOM)
                 other.drop(NO_ROOM)
         for older in self.runs[:-1]:
             if older.vectors and sum(run.vector_nbytes for run in self.runs) > MAX_VECTOR_BYTES:
