@@ -1,9 +1,11 @@
 """What the registry publishes: the tracked files but those that .comfyignore names."""
 
 import ast
+import json
 import subprocess
 from pathlib import Path
 
+import pytest
 import tomllib
 
 ROOT = Path(__file__).parents[2]
@@ -77,3 +79,14 @@ def test_the_changelog_begins_with_this_version():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     headings = [line for line in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines() if line.startswith("## ")]
     assert headings[0] == f"## {version}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "example_workflows").glob("*.json")), ids=lambda path: path.stem)
+def test_a_template_tells_where_its_nodes_come_from(path):
+    """So that ComfyUI can offer to install what is missing."""
+    ours = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
+    workflow = json.loads(path.read_text(encoding="utf-8"))
+    subgraphs = workflow.get("definitions", {}).get("subgraphs", [])
+    kinds = {subgraph["id"] for subgraph in subgraphs} | {"MarkdownNote"}
+    for node in (node for part in (workflow, *subgraphs) for node in part["nodes"] if node["type"] not in kinds):
+        assert node["properties"]["cnr_id"] == (ours if node["type"].startswith("ConceptAttention") else "comfy-core"), node["type"]
