@@ -43,9 +43,14 @@ class Client:
     async def interrupt(self):
         await (await self.session.post(f"{self.address}/interrupt")).release()
 
-    async def queue(self, prompt: dict, progress=lambda node, value, total: None) -> Result:
-        """Run an API-format workflow to its end. WorkflowError if it, or a part of it, is refused or fails."""
-        async with self.session.post(f"{self.address}/prompt", json={"prompt": prompt, "client_id": self.id}) as reply:
+    async def queue(self, prompt: dict, progress=lambda node, value, total: None, workflow: dict | None = None) -> Result:
+        """Run an API-format workflow to its end. WorkflowError if it, or a part of it, is refused or fails.
+
+        workflow: the graph that saved pictures carry, so that one can be dragged into ComfyUI.
+        """
+        pnginfo = {"extra_pnginfo": {"workflow": workflow}} if workflow else {}
+        request = {"prompt": prompt, "client_id": self.id, "extra_data": pnginfo}
+        async with self.session.post(f"{self.address}/prompt", json=request) as reply:
             answer = await reply.json()
         if reply.status != 200:
             raise WorkflowError(_refusal(answer))

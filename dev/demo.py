@@ -47,7 +47,8 @@ async def run_demos(address):
 
 async def run_demo(client, name, node_types):
     print(f"Queueing {name}.json …", flush=True)
-    prompt = to_prompt(json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8")), node_types)
+    workflow = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
+    prompt = to_prompt(workflow, node_types)
 
     def progress(node, value, total):
         title = prompt[node]["class_type"]
@@ -56,7 +57,7 @@ async def run_demo(client, name, node_types):
         elif value == total or value % 5 == 0:
             print(f"  {title} {value}/{total}", flush=True)
 
-    return await client.queue(prompt, progress)
+    return await client.queue(prompt, progress, workflow)
 
 
 def saved_files(result):

@@ -2,12 +2,14 @@
 
 import asyncio
 import copy
+import json
 
 import numpy as np
 import pytest
 import torch
 from comfy_client import WorkflowError
 from concept_attention.concept_core.storage.files import load_maps
+from PIL import Image
 from prompts import nodes, only, saved, saved_maps, up_to
 
 
@@ -278,3 +280,13 @@ def test_a_latent_from_elsewhere(live, demo):
     changed[only(changed, "ConceptAttentionEncodeConcepts")]["inputs"]["concepts"] = "heart, brick"
     with pytest.raises(WorkflowError, match="Nothing is recorded yet"):
         live.queue(changed)
+
+
+def test_saved_pictures_carry_the_workflow(live, demo, first_run):
+    workflow, prompt = live.workflow_file("03 Heatmaps (demo)"), copy.deepcopy(demo)
+    for node in nodes(prompt, "SaveImage"):
+        prompt[node]["inputs"]["filename_prefix"] += "_with_workflow"
+    result = live.do(lambda client: client.queue(prompt, workflow=workflow))
+    for node in nodes(prompt, "SaveImage"):
+        for image in result.outputs[node]["images"]:
+            assert json.loads(Image.open(live.output / image["subfolder"] / image["filename"]).info["workflow"]) == workflow
