@@ -1,6 +1,7 @@
 """Every node as it is rendered, and its help page as the interface shows it; the Explorer's pictures in the README and on its template."""
 
 import io
+import json
 
 import node_texts
 import pytest
@@ -38,16 +39,27 @@ def test_every_node_renders_with_its_help_page(editor, live):
     editor.screenshot("help")
 
 
-@pytest.mark.parametrize("editor", [{"Comfy.Locale": "zh"}, {"Comfy.Locale": "zh", **AS_ELEMENTS}], indirect=True, ids=RENDERINGS)
-def test_names_are_translated(editor, live):
+@pytest.mark.parametrize(
+    ("language", "editor"),
+    [
+        ("zh", {"Comfy.Locale": "zh"}),
+        ("zh", {"Comfy.Locale": "zh", **AS_ELEMENTS}),
+        ("ja", {"Comfy.Locale": "ja", **AS_ELEMENTS}),
+        ("ko", {"Comfy.Locale": "ko", **AS_ELEMENTS}),
+    ],
+    indirect=["editor"],
+    ids=[*(f"zh, {rendering}" for rendering in RENDERINGS), "ja", "ko"],
+)
+def test_names_are_translated(language, editor, live):
+    told = json.loads((node_texts.LOCALES / language / "nodeDefs.json").read_text(encoding="utf-8"))["ConceptAttentionDecode"]
     editor.open(live.workflow_file("03 Heatmaps (demo)"))
     node = "app.graph.nodes.find((node) => node.type === 'ConceptAttentionDecode')"
-    assert editor.page.evaluate(f"() => {node}.title") == "解码概念图"
+    assert editor.page.evaluate(f"() => {node}.title") == told["display_name"]
     label = editor.page.evaluate(f"() => {node}.widgets.find((widget) => widget.name === 'blocks').label")
-    assert label == "块"
+    assert label == told["inputs"]["blocks"]["name"]
     if editor.page.evaluate("LiteGraph.vueNodesMode"):
         editor.center(editor.page.evaluate(f"() => {node}.id"))
-        editor.page.get_by_text("解码概念图").first.wait_for()
+        editor.page.get_by_text(told["display_name"]).first.wait_for()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import node_texts
 import pytest
 from comfy_server import ROOT
 
+LANGUAGES = {"en", "zh", "ja", "ko"}
 SECTIONS = ["Inputs", "Outputs", "How to connect it", "When it goes wrong"]
 
 
@@ -17,8 +18,8 @@ def nodes(live, request):
     return node_texts.ours(live.declared)
 
 
-def locale(language):
-    return json.loads((ROOT / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
+def locale(language, file="nodeDefs"):
+    return json.loads((ROOT / "locales" / language / f"{file}.json").read_text(encoding="utf-8"))
 
 
 def keys(value, path=()):
@@ -42,13 +43,16 @@ def test_the_english_locale_is_what_the_nodes_say(nodes, live):
 
 
 def test_the_other_locales_have_the_same_texts(nodes):
-    languages = {path.name for path in (ROOT / "locales").iterdir()}
-    assert {"en", "zh"} <= languages
-    for language in languages:
+    assert {path.name for path in (ROOT / "locales").iterdir()} == LANGUAGES
+    settings = re.findall(r"\bid: '(.*)'", (ROOT / "web" / "settings.js").read_text(encoding="utf-8"))
+    in_settings = {(name.replace(".", "_"), text) for name in settings for text in ("name", "tooltip")}
+    for language in LANGUAGES:
         assert keys(locale(language)) == keys(locale("en")), language
+        assert language == "en" or keys(locale(language, "settings")) == in_settings, language
 
 
 def test_the_server_gives_the_locales_out(nodes, live):
     served = live.do(lambda client: client.get("/i18n"))
-    for language in ("en", "zh"):
+    for language in LANGUAGES:
         assert served[language]["nodeDefs"].items() >= locale(language).items()
+        assert language == "en" or served[language]["settings"].items() >= locale(language, "settings").items()
