@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import comfy.sample
+import pytest
 import tiny
 import torch
 from concept_attention.concept_core.concepts.concepts import Concepts
@@ -140,6 +141,27 @@ KINDS = {
     "wan": dict(load=tiny.wan, encoder="umt5", frames=3, width=4096, has_vectors=False),
     "ltx": dict(load=tiny.ltx, encoder="t5", channels=128, frames=3, pixel=1, masked=True, has_vectors=False),
 }
+
+SORTS = ("flux", "sd3", "z-image", "anima", "sdxl", "hunyuan-video")  # how a family listens, with pictures and clips
+
+
+def of_each_sort(*also: str, fixture="each_kind", names=KINDS):
+    """For a fixture's families in a test of what they share: one of each sort and those named, the others with --every."""
+    names = [name if name in (*SORTS, *also) else pytest.param(name, marks=pytest.mark.every) for name in names]
+    return pytest.mark.parametrize(fixture, names, indirect=True)
+
+
+def by_turns(names, choices):
+    """(name, *choice) as parameters: each name with one of the choices in turn, the first with all; with --every each with all."""
+    choices = [choice if isinstance(choice, tuple) else (choice,) for choice in choices]
+    return [
+        pytest.param(name, *choice, marks=[] if place == 0 or place % len(choices) == turn else pytest.mark.every)
+        for place, name in enumerate(names)
+        for turn, choice in enumerate(choices)
+    ]
+
+
+KINDS_OF_PICTURES = [name for name, about in KINDS.items() if about.get("frames") != 3]
 
 
 @cache
