@@ -56,9 +56,12 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item, nextitem):
+def pytest_runtest_teardown(item, nextitem):
+    is_last = nextitem is None or unit_of(nextitem.nodeid) != unit_of(item.nodeid)
+    if is_last:
+        note(unit_of(item.nodeid))  # while a server and a browser are there to tell
     result = yield
-    if nextitem is None or unit_of(nextitem.nodeid) != unit_of(item.nodeid):
+    if is_last:
         note(unit_of(item.nodeid))
     return result
 

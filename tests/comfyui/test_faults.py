@@ -65,6 +65,7 @@ OUT_OF_MEMORY = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("error", "place"), by_turns(OUT_OF_MEMORY, ["enter", "leave", "begin"]), ids=repr)
 def test_the_picture_goes_on_where_the_concept_stream_runs_out_of_memory(kind, monkeypatch, caplog, error, place):
     stream = {"flux": flux.Flux1Stream, "sd3": sd3.SD3Stream}[kind.name]

@@ -139,6 +139,7 @@ def test_functions_that_the_sampler_adds(flux):
         assert torch.isfinite(samples).all() and not torch.equal(samples, flux.sample(sampler=sampler, cfg=1.0))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sampler", ["heun", "dpm_2", "dpmpp_2m", "dpmpp_2s_ancestral", "dpmpp_sde", "uni_pc", "lcm", TAKES_MANY_STEPS])
 def test_samplers(flux, sampler):
     samples = flux.sample(guided(flux)[0], sampler=sampler, steps=4, cfg=3.0)

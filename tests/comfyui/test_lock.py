@@ -173,6 +173,7 @@ def is_kin(sampler):
     return any(sampler.startswith(f"{other}_") for other in SAMPLER_NAMES)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "sampler",
     [pytest.param(name, marks=[pytest.mark.every] if is_kin(name) else []) for name in SAMPLER_NAMES if not name.endswith("_gpu")],

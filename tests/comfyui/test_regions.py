@@ -128,6 +128,7 @@ def test_lora_hooks_act_there_alone(kind):
     assert torch.equal(samples[away], plain[away]) and not torch.equal(samples, plain)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "sampler", ["heun", "dpm_2", "dpmpp_2m", "dpmpp_2s_ancestral", "uni_pc", "lcm", "ddim", "dpm_fast", TAKES_MANY_STEPS]
 )

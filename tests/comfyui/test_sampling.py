@@ -39,6 +39,7 @@ def test_every_scheduler_paints_the_same_picture(kind, scheduler):
     assert torch.isfinite(decode(recording, samples, "value").values).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("batch", "kind"), by_turns([2, 1, 3, 5], ["sd3", "flux"]), indirect=["kind"])
 @pytest.mark.parametrize(("size", "grid"), [((8, 12), (4, 6)), ((12, 8), (6, 4)), ((7, 9), (4, 5)), ((1, 2), (1, 1))])
 def test_each_picture_of_a_batch_has_the_maps_that_it_has_alone(kind, batch, size, grid):
