@@ -117,7 +117,9 @@ OF_UNETS = dict(channels=4, length=77, has_replacements=False, has_vectors=False
 KINDS = {
     "flux": dict(load=tiny.flux, encoder="t5", pooled=32, has_references=True),
     "sd3": dict(load=lambda: tiny.sd3(second_attention=(0,)), encoder="clip", pooled=32),
-    "flux2": dict(load=lambda: tiny.flux2(single=2), encoder="qwen3 of Klein", channels=128, pixel=1, length=512, has_references=True),
+    "flux2": dict(
+        load=lambda: tiny.flux2(heads=1, single=2), encoder="qwen3 of Klein", channels=128, pixel=1, length=512, has_references=True
+    ),
     "qwen-image": dict(load=tiny.qwen_image, encoder="qwen2.5-vl", frames=1, has_references=True),
     "chroma": dict(load=tiny.chroma, encoder="t5"),
     "chroma-radiance": dict(load=tiny.radiance, encoder="t5", channels=3, pixel=16),

@@ -12,7 +12,7 @@ QUEUES, SETTLED = 60, 30
 def test_memory_is_flat_over_many_queues(live):
     prompt = live.workflow("03 Heatmaps (demo)")
     by_class = {content["class_type"]: content["inputs"] for content in prompt.values()}
-    by_class["EmptySD3LatentImage"] |= {"width": 64, "height": 64}
+    by_class["EmptySD3LatentImage"] |= {"width": 128, "height": 128}
     by_class["KSampler"] |= {"steps": 2}
     server = psutil.Process(live.process.pid)
     memory = []
