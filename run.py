@@ -2,7 +2,7 @@
 
     python run.py demo              paints with the demo model and leaves pictures and maps in demo_output/
     python run.py test              all tests with the newest ComfyUI, then with the oldest those that need it and are not long
-    python run.py test --every      the tests that need ComfyUI with each supported version, and the interface with the newest front end
+    python run.py test --every      with each supported version, the cases that are spared else, and the newest front end
     python run.py test PYTEST ...   what is given to pytest, with the newest
     python run.py evaluate ...      judges concept maps against label masks; with --help it says more
     python run.py benchmark ...     what the nodes cost; with --help it says more
@@ -39,12 +39,12 @@ def main():
 
 
 def test(options):
-    if "COMFYUI_PATH" in os.environ and "--every" in options:
+    if "COMFYUI_PATH" in os.environ and options == ["--every"]:
         sys.exit("--every runs the versions that it sets up itself: unset COMFYUI_PATH.")
     if "COMFYUI_PATH" in os.environ or options not in ([], ["--every"]):
         return run("test", options)
     if options == ["--every"]:
-        parts = [(version, IN_COMFYUI) for version in environment.VERSIONS]
+        parts = [(version, [*IN_COMFYUI, "--every"]) for version in environment.VERSIONS]
     else:
         parts = [(environment.NEWEST, []), (environment.OLDEST, [*IN_COMFYUI, "-m", "not long"])]
     failed = [version for version, tests in parts if run("test", tests, version) != 0]

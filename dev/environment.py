@@ -34,7 +34,8 @@ def prepare(tools: Iterable[str] = (), version: str = NEWEST) -> tuple[str, dict
     tools: those of TOOLS that are needed; each is a variable too, and names the folder where they lie. The newest version's
     requirements serve the others too.
     """
-    variables = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    variables = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPYCACHEPREFIX": str(HOME / "compiled")}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)  # what is compiled stays out of all other folders
     if "COMFYUI_PATH" in os.environ:
         python = sys.executable
         comfyui = Path(os.environ["COMFYUI_PATH"]).resolve()

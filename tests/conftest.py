@@ -12,7 +12,12 @@ import in_comfyui  # noqa: E402, F401
 
 # isort: split
 import pytest  # noqa: E402
+import spent  # noqa: E402
 from live_server import live  # noqa: E402, F401
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(spent)
 
 
 def pytest_report_header():
@@ -22,18 +27,25 @@ def pytest_report_header():
 
 
 def pytest_addoption(parser):
+    parser.addoption("--every", action="store_true", help="run the cases too that show once more what others show")
     parser.addoption("--write-contract", action="store_true", help="write contract, English locale and help tables anew")
     parser.addoption("--write-pictures", action="store_true", help="write the help pages' pictures anew")
 
 
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--every"):
+        left_out = [item for item in items if item.get_closest_marker("every")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("every")]
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A process takes whole files, and one takes all that need a server and another all that need a browser: each starts once."""
+    """A process takes whole files, one of them all that need a server, and one all that need a browser."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
-            file = super()._split_scope(nodeid)
-            return next((folder for folder in ("tests/interface", "tests/live") if file.startswith(folder)), file)
+            return spent.unit_of(nodeid)
 
     return Scheduling(config, log)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import comfy.sample
+import pytest
 import tiny
 import torch
 from concept_attention.concept_core.concepts.concepts import Concepts
@@ -116,7 +117,9 @@ OF_UNETS = dict(channels=4, length=77, has_replacements=False, has_vectors=False
 KINDS = {
     "flux": dict(load=tiny.flux, encoder="t5", pooled=32, has_references=True),
     "sd3": dict(load=lambda: tiny.sd3(second_attention=(0,)), encoder="clip", pooled=32),
-    "flux2": dict(load=lambda: tiny.flux2(single=2), encoder="qwen3 of Klein", channels=128, pixel=1, length=512, has_references=True),
+    "flux2": dict(
+        load=lambda: tiny.flux2(heads=1, single=2), encoder="qwen3 of Klein", channels=128, pixel=1, length=512, has_references=True
+    ),
     "qwen-image": dict(load=tiny.qwen_image, encoder="qwen2.5-vl", frames=1, has_references=True),
     "chroma": dict(load=tiny.chroma, encoder="t5"),
     "chroma-radiance": dict(load=tiny.radiance, encoder="t5", channels=3, pixel=16),
@@ -140,6 +143,27 @@ KINDS = {
     "wan": dict(load=tiny.wan, encoder="umt5", frames=3, width=4096, has_vectors=False),
     "ltx": dict(load=tiny.ltx, encoder="t5", channels=128, frames=3, pixel=1, masked=True, has_vectors=False),
 }
+
+SORTS = ("flux", "sd3", "z-image", "anima", "sdxl", "hunyuan-video")  # how a family listens, with pictures and clips
+
+
+def of_each_sort(*also: str, fixture="each_kind", names=KINDS):
+    """For a fixture's families in a test of what they share: one of each sort and those named, the others with --every."""
+    names = [name if name in (*SORTS, *also) else pytest.param(name, marks=pytest.mark.every) for name in names]
+    return pytest.mark.parametrize(fixture, names, indirect=True)
+
+
+def by_turns(names, choices):
+    """(name, *choice) as parameters: each name with one of the choices in turn, the first with all; with --every each with all."""
+    choices = [choice if isinstance(choice, tuple) else (choice,) for choice in choices]
+    return [
+        pytest.param(name, *choice, marks=[] if place == 0 or place % len(choices) == turn else pytest.mark.every)
+        for place, name in enumerate(names)
+        for turn, choice in enumerate(choices)
+    ]
+
+
+KINDS_OF_PICTURES = [name for name, about in KINDS.items() if about.get("frames") != 3]
 
 
 @cache

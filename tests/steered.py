@@ -14,6 +14,7 @@ from concept_attention.concept_core.steer.live import Shape, live_maps, live_mas
 from kinds import made
 
 SIZE = (8, 12)
+TAKES_MANY_STEPS = pytest.param("dpm_adaptive", marks=pytest.mark.every)
 
 
 def changed(conditioning, **options):

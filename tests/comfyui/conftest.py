@@ -1,5 +1,5 @@
 import pytest
-from kinds import KINDS, made
+from kinds import KINDS, KINDS_OF_PICTURES, made
 
 
 @pytest.fixture(params=["flux", "sd3"])
@@ -19,7 +19,7 @@ def each_kind(request):
     return made(request.param)
 
 
-@pytest.fixture(params=[name for name, about in KINDS.items() if about.get("frames") != 3])
+@pytest.fixture(params=KINDS_OF_PICTURES)
 def picture_kind(request):
     """Of every family that does not make clips."""
     return made(request.param)

@@ -16,9 +16,9 @@ pytestmark = pytest.mark.long  # asks nothing of ComfyUI that changes with its v
 
 @pytest.fixture(scope="module", params=["flux", "sd3"])
 def recorded(request):
-    """(names, absent, true areas, recording, samples) of eight scenes that the demo model has not seen."""
+    """(names, absent, true areas, recording, samples) of four scenes that the demo model has not seen."""
     demo, heard = Demo(request.param), []
-    for seed in range(HELD_OUT, HELD_OUT + 8):
+    for seed in range(HELD_OUT, HELD_OUT + 4):
         scene = draw_scene(seed)
         names = concepts_of(scene)
         absent = next(shape for shape in SHAPES if not any(shape in name for name in names))

@@ -28,7 +28,7 @@ from comfy_extras.nodes_pag import PerturbedAttentionGuidance
 from comfy_extras.nodes_sd3 import SkipLayerGuidanceSD3
 from comfy_extras.nodes_slg import SkipLayerGuidanceDiT, SkipLayerGuidanceDiTSimple
 from concept_attention.concept_core.maps.decode import decode
-from kinds import made
+from kinds import by_turns, made
 from patches import control_net, lora
 from probe import call_at
 
@@ -173,8 +173,7 @@ def perturbed_in_joint_attention(model):
 HOBBLED = [skip_layer, skip_layer_sd3, skip_last_layer, skip_negative_layer, perturbed, perturbed_in_joint_attention]
 
 
-@pytest.mark.parametrize("other", HOBBLED, ids=lambda other: other.__name__)
-@both_orders
+@pytest.mark.parametrize(("other", "before"), by_turns(HOBBLED, [True, False]))
 def test_guidance_by_a_hobbled_pass(kind, unpatched, other, before):
     """Only the model's own pass over the positive prompt counts: the first step is that of a plain sampling."""
     _, run = sampled(kind, other, before=before)

@@ -13,14 +13,11 @@ from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.record.encode_image import encode_image
 from concept_attention.concept_core.recording.recipe import Recipe
 from concept_attention.concept_core.storage.files import load_recording, save_recording
-from kinds import made
+from kinds import KINDS, by_turns, made, of_each_sort
 
 METHODS = {name: ("index", "index_timestep_zero") for name in ("flux2", "qwen-image", "krea2")}  # to number reference latents
-WAYS = [
-    {},
-    {"cfg": 4.5, "batch": 2, "size": (7, 9), "sampler": "heun", "steps": 2},
-    {"cfg": 4.5, "sampler": "dpmpp_2m_sde", "size": (2, 16), "steps": 3},
-]
+BATCH = {"cfg": 4.5, "batch": 2, "size": (7, 9), "sampler": "heun", "steps": 2}
+WAYS = [{}, {"cfg": 4.5, "sampler": "dpmpp_2m_sde", "size": (2, 16), "steps": 3}]
 
 
 def assert_same_maps(maps, others):
@@ -37,7 +34,9 @@ def decoded(recording, samples, *args, **options):
     return torch.stack([decode(recording, sample[None], *args, **options).values.movedim(0, 1) for sample in samples])
 
 
-@pytest.mark.parametrize("options", WAYS, ids=str)
+@pytest.mark.parametrize(
+    ("each_kind", "options"), [*by_turns(KINDS, WAYS), *((name, BATCH) for name in KINDS)], indirect=["each_kind"], ids=str
+)
 def test_the_picture_does_not_change_by_a_bit(each_kind, options):
     patched, recording = each_kind.record(spaces="all")
     samples = each_kind.sample(patched, **options)
@@ -48,6 +47,7 @@ def test_the_picture_does_not_change_by_a_bit(each_kind, options):
         assert float(maps.std()) > 0
 
 
+@of_each_sort()
 def test_positive_and_negative_apart(each_kind, monkeypatch):
     maps = maps_of(*each_kind.heard(cfg=4.5, steps=2))
     monkeypatch.setattr(each_kind.model.model, "memory_required", lambda *args, **kwargs: float("inf"))
@@ -82,6 +82,7 @@ def test_reference_latents_are_no_part_of_the_picture(kind_with_references):
         assert maps.shape == plain.shape and (maps - plain).abs().max() > 1e-3  # the model looks at the reference
 
 
+@of_each_sort("chroma-radiance", "flux2")
 def test_areas(each_kind):
     """Two prompts for two halves: each half's maps are those of its prompt."""
     latent = each_kind.latent((8, 16))
@@ -109,6 +110,7 @@ def test_a_picture_is_shown_once_and_stops_early(each_kind):
     assert torch.isfinite(maps).all() and float((maps[0] - maps[1]).abs().max()) > 1e-3
 
 
+@of_each_sort()
 def test_a_recording_is_saved_and_decoded_again(each_kind, tmp_path):
     patched, recording = each_kind.record(spaces="all")
     samples = each_kind.sample(patched, steps=2, batch=2)
@@ -144,6 +146,7 @@ def lora(kind):
     return weights
 
 
+@of_each_sort()
 def test_a_lora_shows_in_the_maps(each_kind):
     with_lora = comfy.sd.load_lora_for_models(each_kind.model, None, lora(each_kind), 1.0, 0)[0]
     patched, recording = each_kind.record(with_lora)
@@ -226,6 +229,7 @@ def test_other_nodes_wrappers_are_called_as_before(each_kind):
     assert calls == expected
 
 
+@of_each_sort()
 def test_out_of_memory_costs_the_maps_and_not_the_picture(each_kind):
     def full(*args):
         raise MemoryError
@@ -237,6 +241,7 @@ def test_out_of_memory_costs_the_maps_and_not_the_picture(each_kind):
         decode(recording, samples)
 
 
+@of_each_sort()
 def test_an_interrupt_leaves_nothing_behind(each_kind):
     patched, recording = each_kind.record()
 
@@ -250,6 +255,7 @@ def test_an_interrupt_leaves_nothing_behind(each_kind):
     assert torch.equal(each_kind.sample(patched, steps=2), each_kind.plain(steps=2)) and len(recording.runs) == 1
 
 
+@of_each_sort()
 def test_concepts_of_another_encoder_are_refused(each_kind):
     each_kind.concepts, own = replace(each_kind.concepts, encoder="another"), each_kind.concepts
     try:

@@ -13,6 +13,8 @@ from concept_attention.concept_core.record import receiver
 from concept_attention.concept_core.recording import host_copy
 from torch.utils._python_dispatch import TorchDispatchMode
 
+pytestmark = pytest.mark.long  # asks nothing of ComfyUI that changes with its version
+
 WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "allclose")
 
 

@@ -10,7 +10,7 @@ from evaluate_clips import FAMILY, judge_clip, show
 from scenes import HELD_OUT, coverage_by_colour
 
 pytestmark = pytest.mark.long
-CLIPS = range(HELD_OUT, HELD_OUT + 8)
+CLIPS = range(HELD_OUT, HELD_OUT + 5)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from scenes import coverage_by_colour, draw_scene
 
 pytestmark = pytest.mark.long  # asks nothing of ComfyUI that changes with its version
 
-SCENES = range(HELD_OUT, HELD_OUT + 12)
+SCENES = range(HELD_OUT, HELD_OUT + 6)
 
 
 @pytest.fixture(scope="module", params=["flux", "sd3"])
@@ -72,9 +72,8 @@ def test_maps_that_lie_elsewhere_would_fail(shown, move):
 def test_maps_lie_on_what_the_model_paints(demo):
     judged = []
     for size, (caption, colours, concepts) in zip(
-        SIZES.values(),
+        (SIZES["wide"], SIZES["tall"]),  # a square one is painted below
         [
-            ("a red circle and a blue square on sand", ["red", "blue"], ["circle", "square", "sand"]),
             ("a yellow star and a purple heart on grass", ["yellow", "purple"], ["star", "heart", "grass"]),
             ("an orange triangle on water", ["orange"], ["triangle", "water"]),
         ],

@@ -158,7 +158,7 @@ def encoded(demo, names, picture, caption, **choices):
 def test_maps_of_drawn_scenes_lie_on_what_they_name(demo):
     """Pictures that the model has not made, encoded by its VAE, with their caption: it was not trained without one."""
     judged = []
-    for seed, size in zip(range(900_000_700, 900_000_706), 2 * list(SIZES.values())):
+    for seed, size in zip(range(900_000_700, 900_000_703), SIZES.values()):
         scene = draw_scene(seed, *size)
         names = concepts_of(scene)
         maps = encoded(demo, names, demo.vae.encode(torch.from_numpy(scene.picture)[None]), scene.caption, noise=0.2)
@@ -183,5 +183,4 @@ def test_encoding_agrees_with_sampling(demo):
 PAINTED = [
     "a red circle and a blue square on sand",
     "a yellow star and a purple heart on grass",
-    "an orange heart and a blue square on brick",
 ]

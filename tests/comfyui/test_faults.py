@@ -8,6 +8,7 @@ import torch
 from concept_attention.concept_core.families import flux, sd3
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.record import receiver
+from kinds import by_turns
 
 
 def state_of(model):
@@ -64,8 +65,8 @@ OUT_OF_MEMORY = [
 ]
 
 
-@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=repr)
-@pytest.mark.parametrize("place", ["enter", "leave", "begin"])
+@pytest.mark.long
+@pytest.mark.parametrize(("error", "place"), by_turns(OUT_OF_MEMORY, ["enter", "leave", "begin"]), ids=repr)
 def test_the_picture_goes_on_where_the_concept_stream_runs_out_of_memory(kind, monkeypatch, caplog, error, place):
     stream = {"flux": flux.Flux1Stream, "sd3": sd3.SD3Stream}[kind.name]
     entered, begin, calls = stream.enter, stream.begin, []

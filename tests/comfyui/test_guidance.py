@@ -25,7 +25,8 @@ from concept_attention.concept_core.recording.recipe import Recipe
 from concept_attention.concept_core.steer.guidance import Guidance
 from concept_attention.concept_core.steer.lock import Lock
 from concept_attention.concept_core.steer.region import Region
-from steered import SIZE, contrast, mask_of_step, recorded, sharp_masks, warnings  # noqa: F401
+from kinds import KINDS_OF_PICTURES, by_turns
+from steered import SIZE, TAKES_MANY_STEPS, contrast, mask_of_step, recorded, sharp_masks, warnings  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("sharp_masks")
 
@@ -68,7 +69,7 @@ def sample_two_strengths(kind, model, mask, scale, cfg=3.0, latent=None):
     return guider.sample(noise, latent, comfy.samplers.sampler_object("euler"), sigmas, disable_pbar=True, seed=0)
 
 
-@pytest.mark.parametrize("scale", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize(("picture_kind", "scale"), by_turns(KINDS_OF_PICTURES, [2.0, 0.0, 0.5]), indirect=["picture_kind"])
 def test_between_two_strengths_by_the_map_of_the_step_before(picture_kind, scale):
     kind = picture_kind
     model, recording = guided(kind, scale)
@@ -138,12 +139,13 @@ def test_functions_that_the_sampler_adds(flux):
         assert torch.isfinite(samples).all() and not torch.equal(samples, flux.sample(sampler=sampler, cfg=1.0))
 
 
-@pytest.mark.parametrize("sampler", ["heun", "dpm_2", "dpmpp_2m", "dpmpp_2s_ancestral", "dpmpp_sde", "uni_pc", "lcm", "dpm_adaptive"])
+@pytest.mark.long
+@pytest.mark.parametrize("sampler", ["heun", "dpm_2", "dpmpp_2m", "dpmpp_2s_ancestral", "dpmpp_sde", "uni_pc", "lcm", TAKES_MANY_STEPS])
 def test_samplers(flux, sampler):
-    samples = flux.sample(guided(flux)[0], sampler=sampler, steps=6, cfg=3.0)
-    plain = flux.sample(sampler=sampler, steps=6, cfg=3.0)
+    samples = flux.sample(guided(flux)[0], sampler=sampler, steps=4, cfg=3.0)
+    plain = flux.sample(sampler=sampler, steps=4, cfg=3.0)
     assert torch.isfinite(samples).all() and not torch.equal(samples, plain)
-    assert torch.equal(flux.sample(guided(flux, 1.0)[0], sampler=sampler, steps=6, cfg=3.0), plain)
+    assert torch.equal(flux.sample(guided(flux, 1.0)[0], sampler=sampler, steps=4, cfg=3.0), plain)
 
 
 def test_beside_a_cache_that_spares_the_model(kind):

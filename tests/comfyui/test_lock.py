@@ -1,6 +1,7 @@
 """Concept Lock: the source's latent is kept outside of a live map, or inside it, step by step."""
 
 import logging
+from itertools import product
 
 import comfy.hooks
 import comfy.latent_formats
@@ -19,6 +20,7 @@ from concept_attention.concept_core.steer.live import Shape
 from concept_attention.concept_core.steer.lock import KEEPS, Lock, kept_exactly
 from concept_attention.concept_core.steer.region import Region
 from concept_attention.demo_model.vae import load_vae
+from kinds import KINDS_OF_PICTURES, by_turns
 from patches import control_net, lora
 from steered import SIZE, changed, contrast, mask_of_step, recorded, sharp_masks, warnings  # noqa: F401
 
@@ -63,8 +65,9 @@ def by_hand(painted, source):
     return KSAMPLER(sample)
 
 
-@pytest.mark.parametrize("cfg", [1.0, 3.0])
-@pytest.mark.parametrize("keep", KEEPS)
+@pytest.mark.parametrize(
+    ("picture_kind", "keep", "cfg"), by_turns(KINDS_OF_PICTURES, [*product(KEEPS, (3.0, 1.0))]), indirect=["picture_kind"]
+)
 def test_its_mask_is_the_map_of_the_step_before(picture_kind, keep, cfg):
     kind, source = picture_kind, source_of(picture_kind, batch=2)
     model, recording = locked(kind, keep=keep)
@@ -165,7 +168,16 @@ def kept_at_last(recording, kind, latent):
     return kept
 
 
-@pytest.mark.parametrize("sampler", [name for name in SAMPLER_NAMES if not name.endswith("_gpu")])
+def is_kin(sampler):
+    """As euler_ancestral is of euler's."""
+    return any(sampler.startswith(f"{other}_") for other in SAMPLER_NAMES)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "sampler",
+    [pytest.param(name, marks=[pytest.mark.every] if is_kin(name) else []) for name in SAMPLER_NAMES if not name.endswith("_gpu")],
+)
 def test_every_sampler_keeps_the_source_where_the_final_mask_is_not(flux, sampler, monkeypatch):
     """Where the model was asked last is the sampler's own affair, so that the mask is taken from there."""
     final = []
@@ -173,11 +185,11 @@ def test_every_sampler_keeps_the_source_where_the_final_mask_is_not(flux, sample
         lock, "kept_exactly", lambda samples, source, painted: final.append(painted) or kept_exactly(samples, source, painted)
     )
     source = source_of(flux)
-    samples = flux.sample(locked(flux)[0], sampler=sampler, steps=6, latent=source)
+    samples = flux.sample(locked(flux)[0], sampler=sampler, steps=4, latent=source)
     kept = (final[0] == 0).expand_as(source)
     assert torch.isfinite(samples).all() and 0.2 < kept.float().mean() < 0.8
     torch.testing.assert_close(samples[kept], source[kept], rtol=1e-5, atol=1e-5)
-    assert (flux.sample(sampler=sampler, steps=6, latent=source) - source).abs().amax(1).min() > 1e-3
+    assert (flux.sample(sampler=sampler, steps=4, latent=source) - source).abs().amax(1).min() > 1e-3
 
 
 @pytest.mark.parametrize("denoise", [0.4, 0.8])

@@ -7,9 +7,10 @@ import pytest
 import torch
 from comfy.patcher_extension import WrappersMP
 from concept_attention.concept_core.maps.decode import decode
+from kinds import by_turns
 from probe import call_at
 
-GRAPHS = 15  # of each model; a few hundred of them found no more
+GRAPHS = 16  # by turns of one of the models; a few hundred of them found no more
 SAMPLERS = ["euler", "heun", "dpm_2", "dpmpp_2m", "lcm", "euler_cfg_pp", "seeds_2"]
 
 
@@ -146,7 +147,7 @@ def sample(kind, model, options):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(GRAPHS))
+@pytest.mark.parametrize(("seed", "kind"), by_turns(range(GRAPHS), ["flux", "sd3"]), indirect=["kind"])
 def test_random_graphs(kind, seed, monkeypatch):
     options, apart = draw_graph(kind, seed)
     if apart:

@@ -14,9 +14,10 @@ from concept_attention.concept_core.recording.recipe import Recipe
 from concept_attention.concept_core.steer.live import Shape
 from concept_attention.concept_core.steer.region import Region
 from concept_attention.demo_model.vae import load_vae
+from kinds import KINDS_OF_PICTURES, by_turns
 from patches import control_net, lora
 from probe import call_at
-from steered import SIZE, changed, contrast, mask_of_step, recorded, warnings
+from steered import SIZE, TAKES_MANY_STEPS, changed, contrast, mask_of_step, recorded, warnings
 
 
 def region(recording, conditioning, kind, from_percent=0.0, strength=1.0, concept="", **shape):
@@ -27,7 +28,9 @@ def by_default(base):
     return changed(base, default=True)
 
 
-@pytest.mark.parametrize(("base", "cfg"), [(list, 3.0), (by_default, 1.0)], ids=["combined", "default"])
+@pytest.mark.parametrize(
+    ("picture_kind", "base", "cfg"), by_turns(KINDS_OF_PICTURES, [(list, 3.0), (by_default, 1.0)]), indirect=["picture_kind"]
+)
 def test_its_mask_is_the_map_of_the_step_before(picture_kind, base, cfg):
     """To the bit: as if somebody had stopped after the first of two steps, and drawn the mask of that for the second."""
     first, _, other = picture_kind.prompts
@@ -40,8 +43,7 @@ def test_its_mask_is_the_map_of_the_step_before(picture_kind, base, cfg):
     assert not torch.equal(samples, picture_kind.plain(**options))
 
 
-@pytest.mark.parametrize("cfg", [1.0, 3.0])
-@pytest.mark.parametrize("never", [{"strength": 0.0}, {"from_percent": 1.0}], ids=str)
+@pytest.mark.parametrize(("never", "cfg"), by_turns([{"from_percent": 1.0}, {"strength": 0.0}], [3.0, 1.0]), ids=str)
 @pytest.mark.parametrize("base", [list, by_default], ids=["combined", "default"])
 def test_one_that_never_acts_is_as_if_it_were_not_there(kind, base, never, cfg):
     patched, recording = recorded(kind)
@@ -126,8 +128,9 @@ def test_lora_hooks_act_there_alone(kind):
     assert torch.equal(samples[away], plain[away]) and not torch.equal(samples, plain)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
-    "sampler", ["heun", "dpm_2", "dpmpp_2m", "dpmpp_2s_ancestral", "uni_pc", "lcm", "ddim", "dpm_fast", "dpm_adaptive"]
+    "sampler", ["heun", "dpm_2", "dpmpp_2m", "dpmpp_2s_ancestral", "uni_pc", "lcm", "ddim", "dpm_fast", TAKES_MANY_STEPS]
 )
 def test_samplers(flux, sampler):
     """Each acts, and each is itself again where the region never acts."""
@@ -136,9 +139,9 @@ def test_samplers(flux, sampler):
     samples = {}
     for start in (0.0, 1.0):
         positive = region(recording, other, flux, from_percent=start) + by_default(first)
-        samples[start] = flux.sample(patched, sampler=sampler, steps=6, positive=positive)
+        samples[start] = flux.sample(patched, sampler=sampler, steps=4, positive=positive)
     assert torch.isfinite(samples[0.0]).all() and not torch.equal(samples[0.0], samples[1.0])
-    assert torch.equal(samples[1.0], flux.sample(sampler=sampler, steps=6))
+    assert torch.equal(samples[1.0], flux.sample(sampler=sampler, steps=4))
 
 
 def skip_layer(model):

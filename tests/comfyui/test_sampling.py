@@ -9,6 +9,7 @@ import torch
 from comfy_extras import nodes_custom_sampler as custom
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.recording.recording import MAX_OLDER
+from kinds import by_turns
 
 SAMPLERS, SCHEDULERS = comfy.samplers.SAMPLER_NAMES, comfy.samplers.SCHEDULER_NAMES
 
@@ -17,10 +18,11 @@ def assert_same_maps(maps, others):
     torch.testing.assert_close(maps, others, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize(("sampler", "kind"), by_turns(SAMPLERS, ["flux", "sd3"]), indirect=["kind"])
 def test_every_sampler_paints_the_same_picture(kind, sampler):
-    """Each with CFG on one of the two models and without on the other."""
-    cfg = (1.0, 4.5)[(SAMPLERS.index(sampler) + (kind.name == "sd3")) % 2]
+    """With --every each with CFG on one of the two models and without on the other."""
+    place = SAMPLERS.index(sampler)
+    cfg = (1.0, 4.5)[(place // 2 + place + (kind.name == "sd3")) % 2]
     options = dict(sampler=sampler, cfg=cfg, steps=3, batch=2, size=(7, 10))
     patched, recording = kind.record()
     samples = kind.sample(patched, **options)
@@ -29,7 +31,7 @@ def test_every_sampler_paints_the_same_picture(kind, sampler):
     assert recording.runs[0].steps and torch.isfinite(decode(recording, samples).values).all()
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize(("scheduler", "kind"), by_turns(SCHEDULERS, ["flux", "sd3"]), indirect=["kind"])
 def test_every_scheduler_paints_the_same_picture(kind, scheduler):
     patched, recording = kind.record(spaces="all")
     samples = kind.sample(patched, scheduler=scheduler)
@@ -37,7 +39,8 @@ def test_every_scheduler_paints_the_same_picture(kind, scheduler):
     assert torch.isfinite(decode(recording, samples, "value").values).all()
 
 
-@pytest.mark.parametrize("batch", [1, 2, 3, 5])
+@pytest.mark.long
+@pytest.mark.parametrize(("batch", "kind"), by_turns([2, 1, 3, 5], ["sd3", "flux"]), indirect=["kind"])
 @pytest.mark.parametrize(("size", "grid"), [((8, 12), (4, 6)), ((12, 8), (6, 4)), ((7, 9), (4, 5)), ((1, 2), (1, 1))])
 def test_each_picture_of_a_batch_has_the_maps_that_it_has_alone(kind, batch, size, grid):
     """Samplers and CFG by turns, so that each meets every batch and every size."""
@@ -56,8 +59,7 @@ def test_each_picture_of_a_batch_has_the_maps_that_it_has_alone(kind, batch, siz
         assert_same_maps(maps.values[row], decode(recording, alone).values[0])
 
 
-@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m", "lcm"])
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float8_e4m3fn])
+@pytest.mark.parametrize(("dtype", "sampler"), by_turns([torch.float8_e4m3fn, torch.float16, torch.bfloat16], ["euler", "dpmpp_2m", "lcm"]))
 def test_other_weight_types(kind, sampler, dtype):
     model = {"flux": tiny.flux, "sd3": tiny.sd3}[kind.name](dtype=dtype)
     patched, recording = kind.record(model, spaces="all")

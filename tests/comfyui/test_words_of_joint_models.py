@@ -17,7 +17,7 @@ from concept_attention.concept_core.record.encode_image import encode_image
 from concept_attention.concept_core.recording import prompt_words
 from concept_attention.concept_core.recording.scores import PROMPT_WORDS
 from concept_attention.concept_core.storage.files import load_recording, save_recording
-from kinds import KINDS, made, with_a_whole_prompt
+from kinds import KINDS, made, of_each_sort, with_a_whole_prompt
 from probe import call_at
 
 CROSS_ATTENTION = {"cosmos": restated_cosmos, "anima": restated_cosmos, "wan": restated_video}
@@ -153,6 +153,7 @@ def test_the_picture_is_the_same_and_its_maps_are_probabilities(joint):
     assert not torch.allclose(raw[0], raw[1], rtol=1e-3)
 
 
+@of_each_sort(fixture="joint", names=PICTURES)
 def test_each_picture_has_the_maps_that_it_has_alone(joint):
     """Also where the sampler asks for both prompts apart, as where memory is short."""
     patched, recording = joint.record(concepts=joint.words())
@@ -165,6 +166,7 @@ def test_each_picture_has_the_maps_that_it_has_alone(joint):
         torch.testing.assert_close(both[row], alone[0], atol=1e-6, rtol=1e-3)
 
 
+@of_each_sort(fixture="joint", names=PICTURES)
 def test_words_of_the_negative_prompt(joint):
     """They are what they are where that prompt is the positive one."""
     noise = torch.randn(joint.latent().shape, generator=torch.Generator().manual_seed(0))
@@ -176,12 +178,14 @@ def test_words_of_the_negative_prompt(joint):
     torch.testing.assert_close(*maps, atol=1e-6, rtol=1e-3)
 
 
+@of_each_sort(fixture="joint", names=PICTURES)
 def test_the_prompt_has_to_be_the_very_one(joint):
     patched, _ = joint.record(concepts=joint.words(1))
     with pytest.raises(ValueError, match="positive prompt is not the text that Prompt Words was given"):
         joint.sample(patched, steps=1)
 
 
+@of_each_sort(fixture="joint", names=PICTURES)
 def test_any_picture_and_a_file(joint, tmp_path):
     picture = torch.randn(joint.latent(batch=2).shape, generator=torch.Generator().manual_seed(5))
     recording = encode_image(joint.model, joint.words(), joint.prompts[0], picture)

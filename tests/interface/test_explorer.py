@@ -76,8 +76,8 @@ def test_the_picture_alone_while_a_key_is_held(explorer):
     assert (explorer.drawn() == alone).all() and (alone != covered).any()
 
 
-@pytest.mark.parametrize("editor", [{"permissions": ["clipboard-read", "clipboard-write"]}], indirect=True)
 def test_picture_and_numbers_can_be_taken_along(explorer):
+    explorer.editor.context.grant_permissions(["clipboard-read", "clipboard-write"])
     explorer.action("Copy the numbers").click()
     first, *pictures = explorer.page.evaluate("() => navigator.clipboard.readText()").split("\n")
     assert first.split("\t") == ["", *CONCEPTS] and len(pictures) == 2
@@ -90,6 +90,7 @@ def test_picture_and_numbers_can_be_taken_along(explorer):
     explorer.page.wait_for_function("async () => (await navigator.clipboard.read())[0].types.includes('image/png')")
     menu = explorer.page.evaluate(f"() => app.canvas.getNodeMenuOptions({NODE}).map((option) => option?.content)")
     assert "Copy the numbers, for a spreadsheet" in menu and not explorer.notes()
+    explorer.editor.context.clear_permissions()
 
 
 def mask_of_loader(explorer):

@@ -16,16 +16,16 @@ from scipy.ndimage import distance_transform_edt
 
 @pytest.fixture(scope="module")
 def run(live):
-    """Queue an example workflow, with nodes added, and give (prompt, result, pictures by file name)."""
+    """Queue an example workflow, with all that is ADDED to it, and give (prompt, result, pictures by file name)."""
     done = {}
 
-    def run(name, added=None):
-        key = (name, str(added))
-        if key not in done:
-            prompt = live.workflow(name) | (added or {})
+    def run(name):
+        if name not in done:
+            prompt = live.workflow(name)
+            prompt |= ADDED[name](prompt, name) if name in ADDED else {}
             result = live.queue(prompt)
-            done[key] = prompt, result, pictures(live, result, prompt)
-        return done[key]
+            done[name] = prompt, result, pictures(live, result, prompt)
+        return done[name]
 
     return run
 
@@ -43,8 +43,14 @@ def saved_latent(live, name):
     return load_file(sorted((live.output / "latents").glob(f"{name}_*.latent"))[-1])["latent_tensor"]
 
 
+def both_latents_and_maps_of_the_second(prompt, name):
+    """Nodes that save the latents of both samplers, and decode concept maps of the second picture too."""
+    first, second = sorted(nodes(prompt, "KSampler"), key=int)
+    latents = {"a": save_latent([first, 0], f"{name}_a"), "b": save_latent([second, 0], f"{name}_b")}
+    return latents | read_second_picture(prompt, second)
+
+
 def read_second_picture(prompt, sampler):
-    """Nodes that decode concept maps of the second picture too."""
     first = prompt[only(prompt, "ConceptAttentionEncodeConcepts")]["inputs"]["clip"]
     concepts = {"clip": first, "concepts": "circle, square, triangle, star, heart", "background": "grass, sand, snow"}
     return {
@@ -66,6 +72,22 @@ def read_second_picture(prompt, sampler):
     }
 
 
+def round_trip(prompt, name):
+    """Nodes that encode and decode the first picture."""
+    decode = sorted(nodes(prompt, "VAEDecode"), key=int)[0]
+    vae = prompt[decode]["inputs"]["vae"]
+    return {
+        "encode": {"class_type": "VAEEncode", "inputs": {"pixels": [decode, 0], "vae": vae}},
+        "round": {"class_type": "VAEDecode", "inputs": {"samples": ["encode", 0], "vae": vae}},
+        "save": {"class_type": "SaveImage", "inputs": {"images": ["round", 0], "filename_prefix": "encode/round_trip"}},
+    }
+
+
+ADDED = {
+    "07 Repaint one thing (demo)": both_latents_and_maps_of_the_second,
+    "08 Repaint softly (demo)": both_latents_and_maps_of_the_second,
+    "09 Repaint with inpainting nodes (demo)": round_trip,
+}
 REPAINTED = {
     # workflow: what was there, what is there now, colours and ground of both pictures
     "07 Repaint one thing (demo)": (("circle", "red"), ("star", "yellow"), "blue", "grass"),
@@ -92,10 +114,8 @@ def test_the_thing_in_the_mask_has_become_the_other_thing(run, name):
 @pytest.mark.parametrize("name", ["07 Repaint one thing (demo)", "08 Repaint softly (demo)"])
 def test_the_maps_of_the_second_picture_know_it_too(live, run, name):
     (old, _), (new, _), *_ = REPAINTED[name]
-    prompt = live.workflow(name)
-    first, second = sorted(nodes(prompt, "KSampler"), key=int)
-    changed, result, shown = run(name, read_second_picture(prompt, second))
-    maps = saved_maps(live, result, changed)
+    prompt, result, shown = run(name)
+    maps = saved_maps(live, result, prompt)
     scores = dict(zip((it.label for it in select(maps, "*")), presence(maps, select(maps, "*"))[0].tolist()))
     assert scores[new] > 0.3 and scores[old] < 0.1
     peak = maps.values[0, maps.names.index(new)].flatten().argmax().item()
@@ -105,8 +125,7 @@ def test_the_maps_of_the_second_picture_know_it_too(live, run, name):
 
 @pytest.mark.parametrize("name", ["07 Repaint one thing (demo)", "08 Repaint softly (demo)"])
 def test_outside_the_mask_the_latent_stays(live, run, name):
-    first, second = sorted(nodes(live.workflow(name), "KSampler"), key=int)
-    _, _, shown = run(name, {"a": save_latent([first, 0], f"{name}_a"), "b": save_latent([second, 0], f"{name}_b")})
+    _, _, shown = run(name)
     mask = torch.from_numpy(shown["mask"][:, None, :, :, 0])
     covered = torch.nn.functional.max_pool2d(mask, 10, 8, padding=1)[0, 0] > 0  # a latent pixel reads a little beyond its 8 pixels
     before, after = saved_latent(live, f"{name}_a"), saved_latent(live, f"{name}_b")
@@ -118,16 +137,8 @@ def test_outside_the_mask_the_latent_stays(live, run, name):
     assert difference[outside(shown["mask"][0, ..., 0], 40)].max() <= 1.01 / 255
 
 
-def test_outside_the_mask_encoding_nodes_do_what_the_vae_alone_does(live, run):
-    prompt = live.workflow("09 Repaint with inpainting nodes (demo)")
-    decode = sorted(nodes(prompt, "VAEDecode"), key=int)[0]
-    vae = prompt[decode]["inputs"]["vae"]
-    added = {
-        "encode": {"class_type": "VAEEncode", "inputs": {"pixels": [decode, 0], "vae": vae}},
-        "round": {"class_type": "VAEDecode", "inputs": {"samples": ["encode", 0], "vae": vae}},
-        "save": {"class_type": "SaveImage", "inputs": {"images": ["round", 0], "filename_prefix": "encode/round_trip"}},
-    }
-    _, _, shown = run("09 Repaint with inpainting nodes (demo)", added)
+def test_outside_the_mask_encoding_nodes_do_what_the_vae_alone_does(run):
+    _, _, shown = run("09 Repaint with inpainting nodes (demo)")
     mask = shown["mask"][0, ..., 0]
     for name in ("second", "third"):
         difference = np.abs(shown["round_trip"] - shown[name])[0].max(-1)
