@@ -22,7 +22,7 @@ import environment  # noqa: E402
 IN_COMFYUI = ["tests/live", "tests/comfyui", "tests/golden"]
 JOBS = {  # each one's script, and the tools that it needs
     "demo": ("demo.py", []),
-    "test": ("run_tests.py", ["TEST_TOOLS", "EVALUATION_TOOLS"]),
+    "test": ("run_tests.py", ["TEST_TOOLS", "EVALUATION_TOOLS", "NOTEBOOK_TOOLS"]),
     "evaluate": ("run_evaluation.py", ["EVALUATION_TOOLS"]),
     "benchmark": ("run_benchmark.py", []),
 }
