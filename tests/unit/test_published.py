@@ -7,7 +7,7 @@ from pathlib import Path
 import tomllib
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = {"concept_core", "nodes", "demo_model", "web", "locales", "example_workflows", "subgraphs", "docs"}
+FOLDERS = {"concept_core", "nodes", "demo_model", "web", "locales", "example_workflows", "subgraphs", "docs", "check"}
 FILES = {"__init__.py", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", ".comfyignore", ".gitignore"}
 SUFFIXES = {".py", ".md", ".json", ".js", ".css", ".jpg", ".png", ".webp", ".svg", ".safetensors", ".toml", ".ipynb", ""}
 LARGEST = 30 << 20
