@@ -1,9 +1,10 @@
-"""Run the demo, the tests, an evaluation or a benchmark. They set up all they need in .dev/.
+"""Run the demo, the tests, a report card, an evaluation or a benchmark. They set up all they need in .dev/.
 
     python run.py demo              paints with the demo model and leaves pictures and maps in demo_output/
     python run.py test              all tests with the newest ComfyUI, then with the oldest those that need it and are not long
     python run.py test --every      with each supported version, the cases that are spared else, and the newest front end
     python run.py test PYTEST ...   what is given to pytest, with the newest
+    python run.py check ...         a report card for the models in a ComfyUI; with --help it says more
     python run.py evaluate ...      judges concept maps against label masks; with --help it says more
     python run.py benchmark ...     what the nodes cost; with --help it says more
 
@@ -20,9 +21,11 @@ sys.path.insert(0, str(Path(__file__).parent / "dev"))
 import environment  # noqa: E402
 
 IN_COMFYUI = ["tests/live", "tests/comfyui", "tests/golden"]
+WRITE_WHERE_THE_USER_IS = ("check", "evaluate")
 JOBS = {  # each one's script, and the tools that it needs
     "demo": ("demo.py", []),
-    "test": ("run_tests.py", ["TEST_TOOLS", "EVALUATION_TOOLS"]),
+    "test": ("run_tests.py", ["TEST_TOOLS", "EVALUATION_TOOLS", "NOTEBOOK_TOOLS"]),
+    "check": ("run_check.py", []),
     "evaluate": ("run_evaluation.py", ["EVALUATION_TOOLS"]),
     "benchmark": ("run_benchmark.py", []),
 }
@@ -60,7 +63,7 @@ def test(options):
 def run(job, options, version=environment.NEWEST):
     script, tools = JOBS[job]
     python, variables = environment.prepare(tools, version)
-    folder = Path.cwd() if job == "evaluate" else environment.ROOT  # files that are named lie where the user is
+    folder = Path.cwd() if job in WRITE_WHERE_THE_USER_IS else environment.ROOT
     return subprocess.call([python, environment.ROOT / "dev" / script, *options], cwd=folder, env=variables)
 
 

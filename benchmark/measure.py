@@ -1,18 +1,15 @@
 """Time and memory of samplings, through ComfyUI's own sampler."""
 
 import gc
-import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import comfy.model_management
 import comfy.sample
-import psutil
 import torch
 
+from ..check.measure import finish, peak_of
 from ..concept_core.record import forward_pass, sampler
 from .models import Size, prompt
 
@@ -56,15 +53,10 @@ class Sampling:
         return self.clock() - started
 
 
-def finish():
-    if comfy.model_management.get_torch_device().type == "cuda":
-        torch.cuda.synchronize()
-
-
 def compare(sampling: Sampling, plain, patched, kept: Callable[[], int], let_go: Callable[[], None], pairs: int) -> Cost:
     """Plain and patched in turns, which one goes first by turns as well, after one of each to warm up."""
-    base = peak_of(lambda: sampling(plain))
-    extra = max(0, peak_of(lambda: sampling(patched)) - base)
+    base = extra_peak(lambda: sampling(plain))
+    extra = max(0, extra_peak(lambda: sampling(patched)) - base)
     held = kept()
     ratios, seconds = [], []
     for turn in range(pairs):
@@ -79,8 +71,8 @@ def compare(sampling: Sampling, plain, patched, kept: Callable[[], int], let_go:
 
 def compare_within(sampling: Sampling, plain, patched, kept: Callable[[], int], let_go: Callable[[], None], turns: int) -> Cost:
     """Each patched sampling to itself without what the nodes spend in it: what else the machine does weighs on both alike."""
-    base = peak_of(lambda: sampling(plain))
-    extra = max(0, peak_of(lambda: sampling(patched)) - base)
+    base = extra_peak(lambda: sampling(plain))
+    extra = max(0, extra_peak(lambda: sampling(patched)) - base)
     held = kept()
     ratios, seconds = [], []
     for _ in range(turns):
@@ -113,27 +105,7 @@ def nodes_time(clock: Callable[[], float]) -> Iterator[list[float]]:
         forward_pass.spare_the_picture = sampler.spare_the_picture = guard
 
 
-def peak_of(work: Callable[[], object]) -> int:
-    """Bytes that are held at most while it runs, above what is held before: on the GPU if there is one, else of this process."""
-    gc.collect()
-    if comfy.model_management.get_torch_device().type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        work()
-        return torch.cuda.max_memory_allocated() - before
-    process, highest, done = psutil.Process(os.getpid()), [0], threading.Event()
-    before = process.memory_info().rss
-
-    def watch():
-        while not done.is_set():
-            highest[0] = max(highest[0], process.memory_info().rss)
-            done.wait(0.005)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        work()
-    finally:
-        done.set()
-        watcher.join()
-    return highest[0] - before
+def extra_peak(work: Callable[[], object]) -> int:
+    """Bytes that are held at most while it runs, above what is held before."""
+    before, highest = peak_of(work)
+    return highest - before

@@ -24,6 +24,7 @@ TORCH = ["torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0"]
 FRONT_END = "comfyui-frontend-package==1.58.1"  # the newest; ComfyUI pins its own
 TOOLS = {
     "TEST_TOOLS": ["pytest==8.4.2", "pytest-xdist==3.8.0", "ruff==0.17.6", "mypy==2.4.1", "scikit-image==0.26.0", "playwright==1.65.2"],
+    "NOTEBOOK_TOOLS": ["nbclient==0.11.0", "ipykernel==7.4.0"],
     "EVALUATION_TOOLS": ["h5py==3.16.0", "matplotlib==3.11.2", "scikit-learn==1.9.1"],
 }
 

@@ -1,4 +1,4 @@
-"""Run pytest with the tools in the folders that two variables name: some Pythons that come with ComfyUI ignore PYTHONPATH.
+"""Run pytest with the tools in the folders that three variables name: some Pythons that come with ComfyUI ignore PYTHONPATH.
 
 Several processes of one thread each are quicker than one of several, where another process can find the tools.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 PROCESSES = 3  # for two cores: one that waits for a server or a browser leaves its core to the others
 
-tools = [os.environ["TEST_TOOLS"], os.environ["EVALUATION_TOOLS"]]
+tools = [os.environ[name] for name in ("TEST_TOOLS", "EVALUATION_TOOLS", "NOTEBOOK_TOOLS")]
 sys.path += tools
 os.environ["PYTHONPATH"] = os.pathsep.join([*tools, *filter(None, [os.environ.get("PYTHONPATH")])])
 

@@ -1,3 +1,5 @@
+from comfy_api.latest import ComfyExtension
+
 from . import (
     apply,
     decode,
@@ -33,3 +35,8 @@ NODES = [
     *guidance.NODES,
     *demo_model.NODES,
 ]
+
+
+class ConceptAttention(ComfyExtension):
+    async def get_node_list(self):
+        return NODES

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import torch
+from comfy.sd import CLIP
 
 from ..concepts.concepts import Concepts
 from ..concepts.names import check_names, parse_concepts
@@ -14,7 +15,7 @@ from .text_encoders import Encoded, TextEncoder, encoders_of
 
 
 def encode_concepts(
-    clip,
+    clip: CLIP,
     concepts: str,
     background: str = "",
     *,

@@ -1,6 +1,7 @@
 """Words of a prompt as concepts: which of the prompt's tokens they are."""
 
 import torch
+from comfy.sd import CLIP
 
 from ..concepts.concepts import Concepts
 from ..concepts.names import check_names, parse_concepts
@@ -12,7 +13,7 @@ from .text_encoders import Reading
 BY_NAME = "embedding:"
 
 
-def encode_prompt_words(clip, text: str, words: str = "", prompt: str = "positive") -> Concepts:
+def encode_prompt_words(clip: CLIP, text: str, words: str = "", prompt: str = "positive") -> Concepts:
     """Concepts that are words of the very prompt, encoded as ComfyUI encodes it.
 
     clip: a ComfyUI CLIP. text: the prompt, weights and embeddings included. words: those to show, separated by commas or lines; "" for

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import torch
+from comfy.model_patcher import ModelPatcher
 from comfy.sample import fix_empty_latent_channels, prepare_noise
 from comfy.samplers import CFGGuider, Sampler
 from torch import Tensor
@@ -16,9 +17,9 @@ from .sampler import record_concepts
 
 @torch.no_grad()
 def encode_image(
-    model,
+    model: ModelPatcher,
     concepts: Concepts,
-    positive,
+    positive: list,
     latent: Tensor,
     *,
     noise: float = 0.5,

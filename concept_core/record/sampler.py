@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from comfy.model_patcher import ModelPatcher
 from comfy.patcher_extension import WrappersMP
 from comfy.samplers import CFGGuider
 from comfy_execution.utils import get_executing_context
@@ -32,7 +33,7 @@ KEY = "concept_attention"
 
 
 def record_concepts(
-    model,
+    model: ModelPatcher,
     concepts: Concepts,
     *,
     start_percent: float = 0.0,
@@ -47,7 +48,7 @@ def record_concepts(
     given_out: Tensor | None = None,
     attend: Attend = attend,
     observe: Callable[[dict[str, Tensor], Tensor, Tensor], None] | None = None,
-):
+) -> tuple[ModelPatcher, Recording]:
     """A clone of a ComfyUI MODEL that records `concepts` whenever it samples, and its Recording.
 
     spaces: "auto", "all", or names joined by " + ". keep_vectors: blocks, as parse_blocks reads them, whose output vectors are kept too;

@@ -30,7 +30,7 @@ OF_SAMPLING = ("sigmas", "schedule", "samples", "token_share")
 PERCENTS = np.arange(SCHEDULE) / (SCHEDULE - 1)  # the steps of the widgets
 
 
-def save_maps(maps: Maps, path: Path):
+def save_maps(maps: Maps, path: Path) -> None:
     """`maps` [B, C, h, w] float32; the rest in the metadata. ValueError for NaN or infinity, and where it cannot be written."""
     about = _fields(maps, OF_MAPS)
     _save({"maps": maps.values.contiguous()}, path, MAPS, about)
@@ -44,7 +44,7 @@ def load_maps(path: Path) -> Maps:
     return Maps(values=values, **{field: getattr(about, field) for field in OF_MAPS})
 
 
-def save_recording(recording: Recording, samples: Tensor, path: Path):
+def save_recording(recording: Recording, samples: Tensor, path: Path) -> None:
     """The run that made these samples [B, channels, (t,) h, w], for their pictures or clips.
 
     `scores.<space>` [steps, blocks, B, C, N] float32, `sigmas` [steps], highest first, `schedule` [1001], the sigma at each

@@ -9,9 +9,9 @@ import pytest
 import tomllib
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = {"concept_core", "nodes", "demo_model", "web", "locales", "example_workflows", "subgraphs", "docs"}
+FOLDERS = {"concept_core", "nodes", "demo_model", "web", "locales", "example_workflows", "subgraphs", "docs", "check"}
 FILES = {"__init__.py", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", ".comfyignore", ".gitignore"}
-SUFFIXES = {".py", ".md", ".json", ".js", ".css", ".jpg", ".png", ".webp", ".svg", ".safetensors", ".toml", ""}
+SUFFIXES = {".py", ".md", ".json", ".js", ".css", ".jpg", ".png", ".webp", ".svg", ".safetensors", ".toml", ".ipynb", ""}
 LARGEST = 30 << 20
 FORBIDDEN = {"eval", "exec", "compile", "__import__"}
 MODULES = {"subprocess", "socket", "urllib", "requests", "http", "aiohttp", "pip", "ctypes", "pickle", "importlib"}

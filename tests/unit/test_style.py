@@ -32,5 +32,5 @@ def test_biome():
 def test_types(tmp_path):
     """In a folder whose name is a package's, whatever this clone is called."""
     (tmp_path / "concept_attention").symlink_to(ROOT, target_is_directory=True)
-    checked = ["concept_attention/concept_core", "concept_attention/nodes"]
+    checked = ["concept_attention/concept_core", "concept_attention/nodes", "concept_attention/check"]
     assert said("mypy", "--config-file", str(ROOT / "pyproject.toml"), *checked, folder=tmp_path) == ""
