@@ -2,6 +2,7 @@
 
     python run.py benchmark flux-medium
     python run.py benchmark flux-medium --sweep concepts ways
+    python run.py benchmark flux-medium --one-thread --sweep steered
     python run.py benchmark flux-dev --gpu
     python run.py benchmark after
     python run.py benchmark operations
@@ -19,6 +20,7 @@ import torch
 
 from . import after, models, operations
 from .measure import Cost, Sampling, compare, compare_within
+from .steered import STEERED, draw_scores, steered
 from .ways import WAYS, model_of
 
 SWEEPS = {
@@ -31,9 +33,10 @@ SWEEPS = {
     "single_blocks": [{"single_blocks": True}],
     "window": [{"start_percent": 0.0, "end_percent": 0.5}, {"start_percent": 0.5, "end_percent": 1.0}],
     "ways": [{"way": way} for way in WAYS],
+    "steered": [{"steered": node} for node in STEERED],
 }
 PLAIN = {"concepts": 4, "tokens": 1, "side": 1.0, "batch": 1, "cfg": 1.0, "spaces": "auto", "start_percent": 0.0, "end_percent": 1.0}
-PLAIN |= {"way": "nodes", "single_blocks": False}
+PLAIN |= {"way": "nodes", "single_blocks": False, "steered": ""}
 WHAT = "a model; or what comes after sampling: decoding, heatmaps, masks; or the operations in a block"
 WITHIN = "on one thread, the nodes' part of each sampling's processor time: for machines where others work too"
 RECORDED = ("spaces", "start_percent", "end_percent", "single_blocks")
@@ -73,8 +76,11 @@ def measure(model, size, knobs, steps, pairs, one_thread=False) -> Cost:
     of_prompt = knobs["way"] == "words"
     chosen = knobs["concepts"], knobs["tokens"]
     named = models.words(size, *chosen, sampling.prompts[0]) if of_prompt else models.concepts(size, *chosen)
-    patched, recording = model_of(knobs["way"], model, named, size.prompt, kept, **{knob: knobs[knob] for knob in RECORDED})
+    choices = {knob: knobs[knob] for knob in RECORDED} | ({"observe": draw_scores} if knobs["steered"] else {})
+    patched, recording = model_of(knobs["way"], model, named, size.prompt, kept, **choices)
     runs = recording.runs if recording else []
+    if knobs["steered"]:
+        model = patched = steered(knobs["steered"], patched, recording, sampling, size)
 
     def let_go():
         kept.clear()
@@ -113,7 +119,10 @@ def parse(arguments):
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--one-thread", action="store_true", help=WITHIN)
     parser.add_argument("--gpu", action="store_true", help="without it, the processor")
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if "steered" in args.sweep and not args.one_thread:
+        parser.error("steered: give it --one-thread too, since no other sampling makes the same picture")
+    return args
 
 
 if __name__ == "__main__":

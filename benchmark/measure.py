@@ -11,6 +11,7 @@ import torch
 
 from ..check.measure import finish, peak_of
 from ..concept_core.record import forward_pass, sampler
+from ..concept_core.record.live import Live
 from .models import Size, prompt
 
 
@@ -87,9 +88,10 @@ def compare_within(sampling: Sampling, plain, patched, kept: Callable[[], int], 
 
 @contextmanager
 def nodes_time(clock: Callable[[], float]) -> Iterator[list[float]]:
-    """Seconds of each time that the nodes run beside the model: all of it stands within their guard against short memory."""
+    """Seconds of each time that the nodes run beside the model: what they record stands within their guard against short memory, and
+    what steers is a mask of the live maps."""
     spent: list[float] = []
-    guard = forward_pass.spare_the_picture
+    guard, mask_of = forward_pass.spare_the_picture, Live.mask
 
     @contextmanager
     def timed(receiver):
@@ -98,10 +100,20 @@ def nodes_time(clock: Callable[[], float]) -> Iterator[list[float]]:
             yield
         spent.append(clock() - started)
 
+    def timed_mask(live, *args):
+        started = clock()
+        mask = mask_of(live, *args)
+        spent.append(clock() - started)
+        if mask is not None and not mask.any():
+            raise RuntimeError("The concept was found nowhere, so nothing was steered.")
+        return mask
+
+    Live.mask = timed_mask
     forward_pass.spare_the_picture = sampler.spare_the_picture = timed
     try:
         yield spent
     finally:
+        Live.mask = mask_of
         forward_pass.spare_the_picture = sampler.spare_the_picture = guard
 
 

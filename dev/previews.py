@@ -20,6 +20,8 @@ ROWS = {  # workflow: folder of what it saved, and its files from left to right
     "25 Repaint one of several (demo)": ("concept_instances", ["first", "mask", "second"]),
     "23 A region while sampling (demo)": ("concept_live", ["without", "with"]),
     "24 Edit one thing and lock the rest (demo)": ("concept_lock", ["source", "repainted"]),
+    "29 A LoRA on one thing only (demo)": ("concept_lora", ["without", "with"]),
+    "30 More prompt on one thing (demo)": ("concept_guidance", ["without", "with"]),
     "27 Masks for a clip (demo)": ("concept_video", ["clip", "mask"]),
     "28 Repaint a moving thing (demo)": ("concept_video_repaint", ["first", "second"]),
 }
@@ -36,6 +38,8 @@ STAND_INS = {  # workflow for a model that is not at hand: demo workflow whose p
     "26 Repaint one thing with SDXL": ("08 Repaint softly (demo)", "SDXL"),
     "21 Heatmaps and prompt words with SDXL": ("03 Heatmaps (demo)", "SDXL"),
     "22 Heatmaps with Anima": ("04 Heatmaps with SD3 (demo)", "Anima"),
+    "31 Edit one thing and lock the rest with Flux Kontext": ("24 Edit one thing and lock the rest (demo)", "Flux Kontext"),
+    "32 A region while sampling with Z-Image Turbo": ("23 A region while sampling (demo)", "Z-Image"),
 }
 
 

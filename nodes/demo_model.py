@@ -1,6 +1,8 @@
+import comfy.hooks
 from comfy_api.latest import io
 
 from ..demo_model import DEMO_FAMILIES
+from ..demo_model.flux import load_stripes
 from ..demo_model.scene import load_scene
 from .sockets import CATEGORY
 
@@ -51,4 +53,21 @@ class DemoPicture(io.ComfyNode):
         return io.NodeOutput(load_scene())
 
 
-NODES = [DemoModel, DemoPicture]
+class DemoLora(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="ConceptAttentionDemoLora",
+            display_name="Concept Attention Demo LoRA",
+            category=CATEGORY,
+            description="A tiny LoRA for the demo Flux, which paints things with white stripes, to try Concept Region with. It stands in "
+            "for ComfyUI's Create Hook LoRA with a file of your own.",
+            outputs=[io.Hooks.Output("hooks", tooltip="For Cond Set Props, whose conditioning then has the LoRA.")],
+        )
+
+    @classmethod
+    def execute(cls):
+        return io.NodeOutput(comfy.hooks.create_hook_lora(load_stripes(), strength_model=1.0, strength_clip=0.0))
+
+
+NODES = [DemoModel, DemoPicture, DemoLora]

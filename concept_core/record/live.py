@@ -58,6 +58,10 @@ class Live:
                 empty[place] = NOT_FOUND
         return mask.to(like).reshape(len(mask), *[1] * (like.ndim - 4), *size)
 
+    def acting(self) -> list[Tensor]:
+        """[h, w] on the host: the first picture's masks that this step was steered by."""
+        return [mask[0] for mask, _ in self.made.values()]
+
     def _latest(self) -> Maps | None:
         run = self.receiver.run
         if self.receiver.latest is not None:

@@ -184,7 +184,7 @@ class Recorder:
                 callback(step, denoised, x, total_steps)
             if preview is not None:
                 with spare_the_picture(receiver):
-                    preview.show(receiver, denoised, step)
+                    preview.show(receiver, denoised, step, live.acting())
 
         try:
             if self.draw:

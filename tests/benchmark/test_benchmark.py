@@ -6,7 +6,9 @@ import torch
 from concept_attention.benchmark import after, models, operations
 from concept_attention.benchmark.command import main
 from concept_attention.benchmark.measure import Cost, Sampling, nodes_time
+from concept_attention.benchmark.steered import STEERED, draw_scores, steered
 from concept_attention.benchmark.ways import model_of
+from concept_attention.concept_core.record.live import Live
 from concept_attention.concept_core.recording.prompt_words import word_maps
 
 
@@ -61,6 +63,29 @@ def test_what_the_nodes_do_is_counted_as_theirs(size):
     assert 0 <= done(counted.count) - sum(theirs) - done(of_the_model) <= 12 and sum(theirs) > 50
 
 
+@pytest.mark.parametrize("node", STEERED)
+def test_what_steers_is_counted_as_the_nodes(size, node):
+    """All but some operations on latents; a region's own prompt is the model's part."""
+    model = models.build(size)
+
+    def counted(steering):
+        sampling = Sampling(size, size.side, 1, 3, 1.0)
+        patched, recording = model_of("nodes", model, models.concepts(size, 3, 1), size.prompt, [], observe=draw_scores)
+        steering_model = steered(node, patched, recording, sampling, size)
+        masks = Live.mask
+        with torch.no_grad(), operations.Operations() as counted:
+            with nodes_time(counted.count.total) as theirs, pytest.MonkeyPatch.context() as patch:
+                if not steering:
+                    still = torch.ones(1, *sampling.latent.shape[-2:]).tril()
+                    patch.setattr(Live, "mask", lambda live, *args: still if live.receiver.heard else None)
+                sampling(steering_model)
+        assert Live.mask is masks
+        return counted.count.total() - sum(theirs), sum(theirs)
+
+    (with_still_mask, recorded), (with_live_mask, steered_and_recorded) = counted(False), counted(True)
+    assert abs(with_live_mask - with_still_mask) <= 12 and steered_and_recorded > recorded + 50
+
+
 def test_the_ratio_is_the_median():
     cost = Cost([1.02, 0.98, 1.5, 1.01, 1.0], 1.0, 0, 0)
     assert cost.ratio == 1.01 and cost.spread == (1.0, 1.02)
@@ -72,6 +97,17 @@ def test_the_command(capsys):
     torch.set_num_threads(threads)
     rows = [line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     assert rows[1:] == ["4 concepts", "concepts 1", "concepts 16", "way authors", "way probabilities", "way words", "single_blocks True"]
+
+
+def test_the_command_steers(capsys):
+    threads = torch.get_num_threads()
+    assert main(["flux-small", "--pairs", "1", "--steps", "2", "--one-thread", "--sweep", "steered"]) == 0
+    torch.set_num_threads(threads)
+    rows = [line.split("|")[1].strip() for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert rows[1:] == ["4 concepts", *(f"steered {node}" for node in STEERED)]
+    with pytest.raises(SystemExit):
+        main(["flux-small", "--sweep", "steered"])
+    assert "steered: give it --one-thread too" in capsys.readouterr().err
 
 
 def test_a_unet_has_daam_s_sums_and_their_words(capsys):

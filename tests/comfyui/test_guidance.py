@@ -3,6 +3,8 @@
 import inspect
 import logging
 
+import comfy.hooks
+import comfy.latent_formats
 import comfy.samplers
 import pytest
 import torch
@@ -10,7 +12,7 @@ from comfy.samplers import CFGGuider
 from comfy_extras.nodes_apg import APG
 from comfy_extras.nodes_cfg import CFGNorm, CFGZeroStar
 from comfy_extras.nodes_custom_sampler import Guider_DualCFG
-from comfy_extras.nodes_easycache import LazyCacheNode
+from comfy_extras.nodes_easycache import EasyCacheNode, LazyCacheNode
 from comfy_extras.nodes_mahiro import Mahiro
 from comfy_extras.nodes_model_advanced import RescaleCFG
 from comfy_extras.nodes_nag import NAGuidance
@@ -25,8 +27,10 @@ from concept_attention.concept_core.recording.recipe import Recipe
 from concept_attention.concept_core.steer.guidance import Guidance
 from concept_attention.concept_core.steer.lock import Lock
 from concept_attention.concept_core.steer.region import Region
+from concept_attention.demo_model.vae import load_vae
 from kinds import KINDS_OF_PICTURES, by_turns
-from steered import SIZE, TAKES_MANY_STEPS, contrast, mask_of_step, recorded, sharp_masks, warnings  # noqa: F401
+from patches import control_net, lora
+from steered import SIZE, TAKES_MANY_STEPS, changed, contrast, mask_of_step, recorded, sharp_masks, warnings  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("sharp_masks")
 
@@ -57,11 +61,11 @@ class TwoStrengths(CFGGuider):
         return torch.lerp(plain, strong, self.mask)
 
 
-def sample_two_strengths(kind, model, mask, scale, cfg=3.0, latent=None):
+def sample_two_strengths(kind, model, mask, scale, cfg=3.0, latent=None, positive=None):
     """Two steps of Euler's with the model asked twice as often."""
     latent = kind.latent() if latent is None else latent
     guider = TwoStrengths(model)
-    guider.set_conds(kind.prompts[0], kind.prompts[1])
+    guider.set_conds(positive or kind.prompts[0], kind.prompts[1])
     guider.set_cfg(cfg)
     sigmas = comfy.samplers.calculate_sigmas(kind.model.get_model_object("model_sampling"), "simple", 2)
     guider.mask, guider.scale, guider.first_sigma = as_wide_as(mask, latent), scale, float(sigmas[0])
@@ -148,8 +152,60 @@ def test_samplers(flux, sampler):
     assert torch.equal(flux.sample(guided(flux, 1.0)[0], sampler=sampler, steps=4, cfg=3.0), plain)
 
 
-def test_beside_a_cache_that_spares_the_model(kind):
-    cached = lambda model: LazyCacheNode.execute(model, 0.5, 0.1, 0.95, False).args[0]  # noqa: E731
+def test_controlnet_and_lora_and_an_area(kind):
+    control = control_net(kind).set_cond_hint(torch.rand(1, 3, 64, 96), 1.0, (0.0, 1.0), load_vae(comfy.latent_formats.Flux()))
+    hooks = comfy.hooks.create_hook_lora(lora(kind.model), 1.0, 0.0)
+    first, _, other = kind.prompts
+    for positive in (
+        changed(first, control=control, control_apply_to_uncond=True),
+        comfy.hooks.set_hooks_for_conditioning(first, hooks),
+        changed(other, area=(4, 6, 2, 4)) + first,
+    ):
+        model, recording = guided(kind)
+        samples = kind.sample(model, steps=2, cfg=3.0, positive=positive)
+        expected = sample_two_strengths(kind, kind.model, mask_of_step(recording, kind), 2.0, positive=positive)
+        torch.testing.assert_close(samples, expected, rtol=1e-4, atol=1e-4)
+        assert not torch.equal(samples, kind.sample(steps=2, cfg=3.0, positive=positive))
+
+
+def test_two_apply_nodes(kind):
+    """Each guidance goes by its own recording, whichever Apply node comes first."""
+    for position in (0, 1):
+        one, its = recorded(kind)
+        both, others = recorded(kind, one)
+        recording = (its, others)[position]
+        guidance = Guidance(recording, contrast(kind.name)[1], scale=2.0)
+        samples = kind.sample(with_guidance(both, guidance), steps=2, cfg=3.0)
+        assert torch.equal(samples, kind.sample(guided(kind)[0], steps=2, cfg=3.0))
+
+
+def test_a_second_sampler_goes_on_with_the_maps_of_the_first(kind):
+    """KSamplerAdvanced in two parts is the same as in one, but for rounding."""
+
+    def sample(model, parts):
+        latent, noise = kind.latent(), None
+        for start, end in parts:
+            latent = kind.sample(model, cfg=3.0, latent=latent, noise=noise, start_step=start, last_step=end)
+            noise = torch.zeros_like(latent)
+        return latent
+
+    whole = sample(guided(kind)[0], [(0, 4)])
+    torch.testing.assert_close(sample(guided(kind)[0], [(0, 2), (2, 4)]), whole, rtol=0, atol=0.05)  # sharp masks make much of rounding
+    assert (whole - kind.sample(cfg=3.0)).abs().max() > 0.5
+
+
+def test_a_cached_apply_node_guides_the_next_queue_as_a_new_one_would(kind):
+    cached, recording = guided(kind)
+    for seed in (1, 2, 1):
+        noise = torch.randn(kind.latent().shape, generator=torch.Generator().manual_seed(seed))
+        options = dict(steps=3, cfg=3.0, noise=noise)
+        assert torch.equal(kind.sample(cached, **options), kind.sample(guided(kind)[0], **options))
+    assert len(recording.runs) > 1
+
+
+@pytest.mark.parametrize("cache", [EasyCacheNode, LazyCacheNode])
+def test_beside_a_cache_that_spares_the_model(kind, cache):
+    cached = lambda model: cache.execute(model, 0.5, 0.1, 0.95, False).args[0]  # noqa: E731
     samples = kind.sample(guided(kind, model=cached(kind.model))[0], steps=8, cfg=3.0)
     assert torch.isfinite(samples).all() and not torch.equal(samples, kind.sample(cached(kind.model), steps=8, cfg=3.0))
 

@@ -10,6 +10,7 @@ import torch
 from comfy.samplers import KSAMPLER, SAMPLER_NAMES, CFGGuider
 from comfy_extras.nodes_differential_diffusion import DifferentialDiffusion
 from comfy_extras.nodes_easycache import EasyCacheNode, LazyCacheNode
+from comfy_extras.nodes_nag import NAGuidance
 from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.record import lock, receiver
@@ -266,7 +267,11 @@ def lazily_cached(model):
     return LazyCacheNode.execute(model, 0.1, 0.2, 0.9, False).args[0]
 
 
-@pytest.mark.parametrize("other", [skip_layer, cached, lazily_cached], ids=lambda other: other.__name__)
+def nag(model):
+    return NAGuidance.execute(model, 3.0, 0.5, 2.0).args[0]
+
+
+@pytest.mark.parametrize("other", [skip_layer, cached, lazily_cached, nag], ids=lambda other: other.__name__)
 def test_beside_other_patches(kind, other):
     source, options = source_of(kind), dict(steps=8, cfg=3.0)
     model, _ = locked(kind, model=other(kind.model))
@@ -324,6 +329,14 @@ def test_two_apply_nodes(kind):
     both, others = recorded(kind, one)
     samples = kind.sample(both, steps=2, latent=source)
     assert decode(its, samples).values.shape == decode(others, samples).values.shape
+
+
+def test_a_cached_apply_node_locks_the_next_queue_as_a_new_one_would(kind):
+    cached, recording = locked(kind)
+    for seed in (1, 2, 1):
+        options = dict(steps=3, latent=source_of(kind, seed=seed))
+        assert torch.equal(kind.sample(cached, **options), kind.sample(locked(kind)[0], **options))
+    assert len(recording.runs) > 1
 
 
 def test_another_nodes_model_is_refused(kind):

@@ -5,8 +5,12 @@ import numpy as np
 import pytest
 import torch
 from concept_attention.concept_core.draw.palette import colours
-from concept_attention.concept_core.draw.preview import over, strongest_so_far
+from concept_attention.concept_core.draw.preview import outlined, over, strongest_so_far
+from concept_attention.concept_core.record.lock import with_lock
+from concept_attention.concept_core.recording.recipe import Recipe
+from concept_attention.concept_core.steer.lock import Lock
 from PIL import Image
+from steered import contrast, mask_of_step, sharp_masks  # noqa: F401
 
 
 @pytest.fixture
@@ -62,3 +66,32 @@ def test_each_spot_has_the_colour_of_its_strongest_concept():
         assert np.abs(drawn[16, 16 * place + 4] - expected).max() < 40
         assert np.abs(drawn[16, 16 * place + 4] - 128).max() > 30
     assert (drawn[:, 44:] == 128).all()
+
+
+def test_a_mask_is_outlined_inside_and_the_pictures_edge_is_not():
+    mask = torch.zeros(4, 6)
+    mask[1:, 3:] = 1.0
+    drawn = np.asarray(outlined(Image.fromarray(np.zeros((8, 12, 3), np.uint8)), [mask])).max(-1) > 0
+    expected = np.zeros((8, 12), bool)
+    expected[2, 6:] = expected[2:, 6] = True
+    assert (drawn == expected).all()
+
+
+@pytest.mark.usefixtures("sharp_masks")
+def test_what_steers_a_step_is_outlined_in_it(kind, shown):
+    """From the step on in which the lock begins; with the mask of the step before."""
+    source = torch.randn(2, 16, 8, 12, generator=torch.Generator().manual_seed(7))
+    pictures = []
+    for steered in (False, True):
+        patched, recording = kind.record(preview=strongest_so_far)
+        temperature, concept = contrast(kind.name)
+        recording.recipe = Recipe(temperature=temperature)
+        model = with_lock(patched, Lock(recording, concept)) if steered else patched
+        kind.sample(model, steps=2, latent=source)
+        pictures.append([np.asarray(picture) for _, _, picture in shown])
+        shown.clear()
+    plain, steered = pictures
+    assert (plain[0] == steered[0]).all()  # nothing was heard before it
+    inside = mask_of_step(recording, kind)[0].numpy() >= 0.5
+    white = (steered[1] == 255).all(-1)
+    assert white.any() and not white[~inside].any() and white[inside].sum() < inside.sum()

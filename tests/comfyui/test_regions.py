@@ -7,6 +7,7 @@ import comfy.latent_formats
 import pytest
 import torch
 from comfy_extras.nodes_easycache import EasyCacheNode
+from comfy_extras.nodes_nag import NAGuidance
 from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
 from concept_attention.concept_core.record import receiver
 from concept_attention.concept_core.record.regions import with_region
@@ -152,6 +153,10 @@ def cached(model):
     return EasyCacheNode.execute(model, 0.1, 0.2, 0.9, False).args[0]
 
 
+def nag(model):
+    return NAGuidance.execute(model, 3.0, 0.5, 2.0).args[0]
+
+
 @pytest.mark.parametrize("other", [skip_layer, cached], ids=lambda other: other.__name__)
 def test_beside_other_patches(kind, other):
     first, _, regional = kind.prompts
@@ -162,6 +167,16 @@ def test_beside_other_patches(kind, other):
     plain = kind.sample(patched, positive=never + by_default(first), **options)
     assert torch.equal(plain, kind.sample(other(kind.model), **options))
     assert torch.isfinite(samples).all() and not torch.equal(samples, plain)
+
+
+def test_nag(flux):
+    """Which of these two families does something in Flux alone."""
+    first, _, other = flux.prompts
+    patched, recording = recorded(flux, nag(flux.model))
+    samples = flux.sample(patched, steps=2, cfg=3.0, positive=region(recording, other, flux) + by_default(first))
+    by_hand = changed(other, mask=mask_of_step(recording, flux), start_percent=0.25) + by_default(first)
+    assert torch.equal(samples, flux.sample(nag(flux.model), steps=2, cfg=3.0, positive=by_hand))
+    assert not torch.equal(samples, flux.sample(steps=2, cfg=3.0, positive=by_hand))
 
 
 def test_controlnet(kind):
@@ -204,6 +219,22 @@ def test_a_second_sampler_goes_on_with_the_maps_of_the_first(kind):
     whole = sample([(0, 4)])
     torch.testing.assert_close(sample([(0, 2), (2, 4)]), whole, rtol=1e-3, atol=1e-3)
     assert (sample([(0, 4)], acting=False) - whole).abs().max() > 0.01
+
+
+def test_a_cached_apply_node_steers_the_next_queue_as_a_new_one_would(kind):
+    """Its recording has the runs of earlier queues, and this one's maps are its own from the first step on."""
+    first, _, other = kind.prompts
+
+    def sample(patched, recording, strength, seed):
+        positive = region(recording, other, kind, strength=strength) + by_default(first)
+        noise = torch.randn(kind.latent().shape, generator=torch.Generator().manual_seed(seed))
+        return kind.sample(patched, steps=3, positive=positive, noise=noise)
+
+    cached = recorded(kind)
+    sample(*cached, 1.0, 1)
+    for strength, seed in ((1.0, 2), (2.0, 2), (1.0, 1)):
+        assert torch.equal(sample(*cached, strength, seed), sample(*recorded(kind), strength, seed))
+    assert len(cached[1].runs) > 1
 
 
 def told(caplog):

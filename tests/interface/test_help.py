@@ -10,7 +10,7 @@ from explorer_panel import NODE, Explorer, places
 from PIL import Image
 from previews import GAP, GROUND, squared
 
-BARE = {"PromptWords", "Region", "Lock", "Guidance", "LoadMaps", "SaveRecording", "LoadRecording"}
+BARE = {"PromptWords", "Region", "Lock", "Guidance", "DemoLora", "LoadMaps", "SaveRecording", "LoadRecording"}
 SHOWN = {"Heatmap": "example_workflows/03 Heatmaps (demo).jpg", "DemoPicture": "demo_model/scene.png"}  # of nodes that show nothing
 SOURCES = [
     "01 Explore concepts (demo)",

@@ -188,6 +188,31 @@ def test_a_lock_keeps_all_but_the_thing_that_is_repainted(run):
     assert difference[outside(blue, 64)].max() < 0.02 and difference[blue].mean() > 0.3
 
 
+def test_a_lora_stripes_the_heart_and_nothing_else(run):
+    _, _, shown = run("29 A LoRA on one thing only (demo)")
+    heart, circle, _ = coverage_by_colour(shown["without"][0], ["blue", "black"], "grass") > 0.5
+    assert min(heart.sum(), circle.sum()) > 1000
+    white, striped = shown["with"][0].min(-1) > 0.7, np.arange(256) // 8 % 2 == 1  # upright stripes of 8 pixels
+    assert white[heart & striped].mean() > 0.5 and white[heart & ~striped].mean() < 0.1 and white[~heart].mean() < 0.01
+    _, black, grass = coverage_by_colour(shown["with"][0], ["blue", "black"], "grass") > 0.5
+    assert black[circle].mean() > 0.95 and grass[outside(heart | circle, 16)].mean() > 0.99
+
+
+def test_more_prompt_gives_the_star_its_points_and_the_rest_stays(run):
+    _, _, shown = run("30 More prompt on one thing (demo)")
+    stars = [coverage_by_colour(shown[name][0], ["red", "blue"], "snow")[0] > 0.5 for name in ("without", "with")]
+    assert min(star.sum() for star in stars) > 500
+    assert roundness(stars[1]) < 0.85 * roundness(stars[0])
+    rest = outside(stars[0] | stars[1], 24)
+    assert rest.mean() > 0.5 and np.abs(shown["with"][0] - shown["without"][0]).max(-1)[rest].mean() < 0.01
+
+
+def roundness(area):
+    """4 π area / perimeter², 1 for a disc."""
+    edges = sum(np.abs(np.diff(area.astype(int), axis=axis)).sum() for axis in (0, 1))
+    return 4 * np.pi * area.sum() / edges**2
+
+
 def test_the_segmentation_has_all_things(run):
     prompt, result, shown = run("05 All concepts at once (demo)")
     things = coverage_by_colour(shown["picture"][0], ["red", "blue", "yellow"], "grass")
