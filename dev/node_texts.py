@@ -1,4 +1,4 @@
-"""What the interface says of the nodes, from their own declarations: the English locale, and the tables of the help pages in each language."""
+"""What the interface says of the nodes, from their own declarations: the English locale, and the tables of the help pages."""
 
 import json
 import re
@@ -79,19 +79,19 @@ def help_page(text: str, about: dict, said: dict, language: str = "en") -> str:
     """A help page with the tables of its inputs and outputs written anew. said: what the language's locale says of the node."""
     words = LANGUAGES[language]
     rows = [
-        (
-            named(words, name, said["inputs"][name]["name"], options["optional"]),
-            default(words, kind, options),
-            said["inputs"][name]["tooltip"],
-        )
-        for name, kind, options in inputs(about)
+        (named(words, name, told["name"], options["optional"]), default(words, kind, options), literal(told["tooltip"]))
+        for name, kind, options, told in ((*one, said["inputs"][one[0]]) for one in inputs(about))
     ]
     text = section(text, words.sections[0], table(words.heads[0], rows) if rows else words.none)
     rows = [
-        (named(words, name, output["name"]), default(words, kind, {}), output["tooltip"])
-        for name, kind, output in zip(about["output_name"], about["output"], said["outputs"].values())
+        (named(words, name, told["name"]), default(words, kind, {}), literal(told["tooltip"]))
+        for name, kind, told in zip(about["output_name"], about["output"], said["outputs"].values())
     ]
     return section(text, words.sections[1], table(words.heads[1], rows) if rows else words.writes)
+
+
+def literal(text: str) -> str:
+    return text.replace("*", r"\*")
 
 
 def named(words, name, shown, is_optional=False) -> str:
@@ -123,7 +123,7 @@ def section(text, title, content) -> str:
 
 
 def write(declared: dict):
-    """What is new comes in English into the other locales, and as an empty page into the other languages: tests name it until it is translated."""
+    """What is new comes into the other locales in English, and as an empty page: tests name it until it is translated."""
     texts = english(declared)
     LOCALES.joinpath("en", "nodeDefs.json").write_text(as_json(texts), encoding="utf-8")
     for language in translations():

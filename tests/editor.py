@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 EXTENSION = "/extensions/concept-attention/"
-TRANSLATED_HELP = (
-    r"/docs/\w+/en\.md$"  # the interface asks for a page in its language first, and takes the one without a language, the English one
-)
+TRANSLATED_HELP = r"/docs/\w+/en\.md$"  # the interface asks for it first, and takes the page without a language where there is none
 SETTINGS = {  # tests change some of them
     "Comfy.TutorialCompleted": True,
     "Comfy.VueNodes.Enabled": False,

@@ -1,7 +1,7 @@
 """Whether a help page in another language says what the English one says, as far as can be told without reading it.
 
-Both have the same paragraphs and items in the same order. In each of them are the same numbers, names of models, literals and quoted messages,
-and the nodes, inputs and words of the interface by the names that they have in that language.
+Both have the same paragraphs and items in the same order. Each of these has the same numbers, names of models, literals and quoted
+messages, and calls nodes, inputs and words of the interface by the names that they have in that language.
 """
 
 import re

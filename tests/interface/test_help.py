@@ -42,6 +42,7 @@ def test_every_node_renders_with_its_help_page(editor, live):
         cells = set(page.locator("td").all_inner_texts())
         for input_name, _, options in node_texts.inputs(about):
             assert input_name + " (optional)" * options["optional"] in cells, (name, input_name)
+            assert options["tooltip"] in cells, (name, input_name)
     editor.screenshot("help")
 
 
