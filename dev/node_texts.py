@@ -3,10 +3,39 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parents[1]
 HELP = ROOT / "web" / "docs"
 LOCALES = ROOT / "locales"
+
+LANGUAGES = {  # of the help pages; names and tooltips are those of the locale
+    "en": SimpleNamespace(
+        sections=["Inputs", "Outputs", "How to connect it", "When it goes wrong"],
+        heads=[("input", "", "what it is"), ("output", "", "what it is")],
+        none="None.",
+        writes="None: it writes a file.",
+        optional="optional",
+        notes=(" (", ", ", ")"),
+        file="one of a list of files",
+        empty="empty",
+        switch=("off", "on"),
+        sockets={"CONCEPTS": "concepts", "RECORDING": "recording", "MAPS": "maps"},
+    ),
+    "zh": SimpleNamespace(
+        sections=["输入", "输出", "如何连接", "问题排查"],
+        heads=[("输入", "", "说明"), ("输出", "", "说明")],
+        none="无。",
+        writes="无：本节点写出一个文件。",
+        optional="可选",
+        notes=("（", "，", "）"),
+        file="从文件列表中选择",
+        empty="空",
+        switch=("关", "开"),
+        sockets={"CONCEPTS": "概念", "RECORDING": "记录", "MAPS": "概念图"},
+    ),
+}
+SOCKET = "CONCEPT_ATTENTION_"
 
 
 def ours(declared: dict) -> dict:
@@ -37,28 +66,51 @@ def english(declared: dict) -> dict:
     }
 
 
-def help_page(text: str, about: dict) -> str:
-    """A help page with the tables of its inputs and outputs written anew."""
+def page(name: str, language: str) -> Path:
+    """Where ComfyUI looks for it. Its pictures lie beside the English page in every language."""
+    return HELP / f"{name}.md" if language == "en" else HELP / name / f"{language}.md"
+
+
+def locale(language: str, file: str = "nodeDefs") -> dict:
+    return json.loads((LOCALES / language / f"{file}.json").read_text(encoding="utf-8"))
+
+
+def help_page(text: str, about: dict, said: dict, language: str = "en") -> str:
+    """A help page with the tables of its inputs and outputs written anew. said: what the language's locale says of the node."""
+    words = LANGUAGES[language]
     rows = [
-        (f"**{name}**{' (optional)' * options['optional']}", default(kind, options), options["tooltip"])
-        for name, kind, options in inputs(about)
+        (named(words, name, told["name"], options["optional"]), default(words, kind, options), literal(told["tooltip"]))
+        for name, kind, options, told in ((*one, said["inputs"][one[0]]) for one in inputs(about))
     ]
-    text = section(text, "Inputs", table(("input", "", "what it is"), rows) if rows else "None.")
-    outputs = zip(about["output_name"], about["output"], about["output_tooltips"])
-    rows = [(f"**{name}**", default(kind, {}), tooltip) for name, kind, tooltip in outputs]
-    return section(text, "Outputs", table(("output", "", "what it is"), rows) if rows else "None: it writes a file.")
+    text = section(text, words.sections[0], table(words.heads[0], rows) if rows else words.none)
+    rows = [
+        (named(words, name, told["name"]), default(words, kind, {}), literal(told["tooltip"]))
+        for name, kind, told in zip(about["output_name"], about["output"], said["outputs"].values())
+    ]
+    return section(text, words.sections[1], table(words.heads[1], rows) if rows else words.writes)
 
 
-def default(kind, options) -> str:
+def literal(text: str) -> str:
+    return text.replace("*", r"\*")
+
+
+def named(words, name, shown, is_optional=False) -> str:
+    """As the interface shows it, with the name that messages use where it is another."""
+    opening, comma, closing = words.notes
+    notes = [name] * (name != shown) + [words.optional] * is_optional
+    return f"**{shown}**" + (opening + comma.join(notes) + closing if notes else "")
+
+
+def default(words, kind, options) -> str:
     """A socket's kind, or a widget's default."""
     if "options" in options:
-        return "one of a list of files" if "default" not in options else f"`{options['default']}`"
+        return words.file if "default" not in options else f"`{options['default']}`"
     if "default" not in options:
-        return kind.removeprefix("CONCEPT_ATTENTION_").lower() if kind.startswith("CONCEPT_ATTENTION_") else kind
+        return words.sockets[kind.removeprefix(SOCKET)] if kind.startswith(SOCKET) else kind
     value = options["default"]
     if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"`{value}`" if value != "" else "empty"
+        return words.switch[value]
+    return f"`{value}`" if value != "" else words.empty
 
 
 def table(head, rows) -> str:
@@ -71,11 +123,32 @@ def section(text, title, content) -> str:
 
 
 def write(declared: dict):
-    LOCALES.joinpath("en").mkdir(parents=True, exist_ok=True)
-    LOCALES.joinpath("en", "nodeDefs.json").write_text(as_json(english(declared)), encoding="utf-8")
-    for name, about in ours(declared).items():
-        page = HELP / f"{name}.md"
-        page.write_text(help_page(page.read_text(encoding="utf-8"), about), encoding="utf-8")
+    """What is new comes into the other locales in English, and as an empty page: tests name it until it is translated."""
+    texts = english(declared)
+    LOCALES.joinpath("en", "nodeDefs.json").write_text(as_json(texts), encoding="utf-8")
+    for language in translations():
+        LOCALES.joinpath(language, "nodeDefs.json").write_text(as_json(follow(texts, locale(language))), encoding="utf-8")
+    for language, words in LANGUAGES.items():
+        for name, said in locale(language).items():
+            file = page(name, language)
+            file.parent.mkdir(exist_ok=True)
+            text = file.read_text(encoding="utf-8") if file.is_file() else blank(said["display_name"], words)
+            file.write_text(help_page(text, declared[name], said, language), encoding="utf-8")
+
+
+def translations() -> list[str]:
+    return sorted(folder.name for folder in LOCALES.iterdir() if folder.name != "en")
+
+
+def follow(texts: dict, translated: dict) -> dict:
+    """What is translated, for what there is in English and in that order."""
+    return {
+        key: follow(text, translated.get(key, {})) if isinstance(text, dict) else translated.get(key, text) for key, text in texts.items()
+    }
+
+
+def blank(title, words) -> str:
+    return "\n\n".join([f"# {title}", *(f"## {title}" for title in words.sections)]) + "\n"
 
 
 def as_json(value) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 EXTENSION = "/extensions/concept-attention/"
-TRANSLATED_HELP = r"/docs/\w+/\w+\.md$"  # the interface asks for it first, and takes the page without a language where there is none
+TRANSLATED_HELP = r"/docs/\w+/en\.md$"  # the interface asks for it first, and takes the page without a language where there is none
 SETTINGS = {  # tests change some of them
     "Comfy.TutorialCompleted": True,
     "Comfy.VueNodes.Enabled": False,

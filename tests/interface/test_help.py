@@ -9,6 +9,7 @@ from editor import AS_ELEMENTS, RENDERINGS
 from explorer_panel import NODE, Explorer, places
 from PIL import Image
 from previews import GAP, GROUND, squared
+from translated import COMFYUI
 
 BARE = {"PromptWords", "Region", "Lock", "Guidance", "DemoLora", "LoadMaps", "SaveRecording", "LoadRecording"}
 SHOWN = {"Heatmap": "example_workflows/03 Heatmaps (demo).jpg", "DemoPicture": "demo_model/scene.png"}  # of nodes that show nothing
@@ -23,19 +24,26 @@ WIDEST = 900
 FIRST = "01 Explore concepts (demo)"
 
 
+def open_help(editor, name, title, language):
+    """Of a new node: the page that is shown, once its last section and its picture are there."""
+    node = editor.only(name)
+    editor.center(node)
+    editor.click_title(node)
+    editor.page.locator("[data-testid=info-button]").click()
+    page = editor.page.locator(".node-help-content")
+    page.locator("h1", has_text=title).first.wait_for()
+    page.get_by_text(node_texts.LANGUAGES[language].sections[-1], exact=True).wait_for()
+    editor.page.wait_for_function("[...document.querySelectorAll('.node-help-content img')].some((image) => image.naturalWidth > 0)")
+    return page
+
+
 def test_every_node_renders_with_its_help_page(editor, live):
     for name, about in node_texts.ours(live.declared).items():
-        node = editor.only(name)
-        editor.center(node)
-        editor.click_title(node)
-        editor.page.locator("[data-testid=info-button]").click()
-        page = editor.page.locator(".node-help-content")
-        page.locator("h1", has_text=about["display_name"]).first.wait_for()
-        page.get_by_text("When it goes wrong").wait_for()
-        editor.page.wait_for_function("[...document.querySelectorAll('.node-help-content img')].some((image) => image.naturalWidth > 0)")
+        page = open_help(editor, name, about["display_name"], "en")
         cells = set(page.locator("td").all_inner_texts())
         for input_name, _, options in node_texts.inputs(about):
             assert input_name + " (optional)" * options["optional"] in cells, (name, input_name)
+            assert options["tooltip"] in cells, (name, input_name)
     editor.screenshot("help")
 
 
@@ -60,6 +68,29 @@ def test_names_are_translated(language, editor, live):
     if editor.page.evaluate("LiteGraph.vueNodesMode"):
         editor.center(editor.page.evaluate(f"() => {node}.id"))
         editor.page.get_by_text(told["display_name"]).first.wait_for()
+
+
+@pytest.mark.parametrize("editor", [{"Comfy.Locale": "zh"}], indirect=True, ids=["zh"])
+@pytest.mark.parametrize("name", ["ConceptAttentionMask", "ConceptAttentionDemoPicture"])
+def test_help_is_translated(editor, name):
+    said = node_texts.locale("zh")[name]
+    page = open_help(editor, name, said["display_name"], "zh")
+    cells = page.locator("td").all_inner_texts()
+    texts = [text for group in ("inputs", "outputs") for text in said[group].values()]
+    assert [cell for cell in cells if cell in {text["tooltip"] for text in texts}] == [text["tooltip"] for text in texts]
+    editor.screenshot("help")
+
+
+@pytest.mark.parametrize("editor", [{"Comfy.Locale": "zh"}], indirect=True, ids=["zh"])
+def test_help_calls_other_nodes_as_the_interface_does(editor, live):
+    """In the pages' prose."""
+    declared = {about["display_name"]: name for name, about in live.declared.items()}
+    wanted = {declared[english]: name for english, name in COMFYUI["zh"].items() if english in declared}
+    assert len(wanted) > 10
+    shown = editor.page.evaluate(
+        "(names) => Object.fromEntries(names.map((name) => [name, LiteGraph.registered_node_types[name].title]))", list(wanted)
+    )
+    assert shown == wanted
 
 
 @pytest.fixture
