@@ -36,6 +36,9 @@ STAND_INS = {  # workflow for a model that is not at hand: demo workflow whose p
     "26 Repaint one thing with SDXL": ("08 Repaint softly (demo)", "SDXL"),
     "21 Heatmaps and prompt words with SDXL": ("03 Heatmaps (demo)", "SDXL"),
     "22 Heatmaps with Anima": ("04 Heatmaps with SD3 (demo)", "Anima"),
+    "33 Masks for a clip with Wan 2.2 5B": ("27 Masks for a clip (demo)", "Wan 2.2 5B"),
+    "34 Masks for a clip with HunyuanVideo 1.5": ("27 Masks for a clip (demo)", "HunyuanVideo 1.5"),
+    "35 Repaint a moving thing with Wan 2.1 VACE": ("28 Repaint a moving thing (demo)", "Wan VACE"),
 }
 
 
