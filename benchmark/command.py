@@ -6,6 +6,7 @@
     python run.py benchmark flux-dev --gpu
     python run.py benchmark after
     python run.py benchmark operations
+    python run.py benchmark clips
 
 Prints a table in Markdown. A ratio is the median over --pairs of samplings, with the quarters below and above it. With --one-thread it is
 of each sampling to itself without what the nodes did in it; the way of open attention is compared in pairs even so.
@@ -18,7 +19,7 @@ import time
 
 import torch
 
-from . import after, models, operations
+from . import after, clips, models, operations
 from .measure import Cost, Sampling, compare, compare_within
 from .steered import STEERED, draw_scores, steered
 from .ways import WAYS, model_of
@@ -37,7 +38,7 @@ SWEEPS = {
 }
 PLAIN = {"concepts": 4, "tokens": 1, "side": 1.0, "batch": 1, "cfg": 1.0, "spaces": "auto", "start_percent": 0.0, "end_percent": 1.0}
 PLAIN |= {"way": "nodes", "single_blocks": False, "steered": ""}
-WHAT = "a model; or what comes after sampling: decoding, heatmaps, masks; or the operations in a block"
+WHAT = "a model; or what comes after sampling: decoding, heatmaps, masks; or the operations in a block; or what clips take"
 WITHIN = "on one thread, the nodes' part of each sampling's processor time: for machines where others work too"
 RECORDED = ("spaces", "start_percent", "end_percent", "single_blocks")
 
@@ -55,6 +56,11 @@ def main(arguments: list[str]) -> int:
         print("| a block | its own operations | added |\n|---|---|---|", flush=True)
         for name, own, added in operations.rows():
             print(f"| {name} | {own:g} | {added:g} |", flush=True)
+        return 0
+    if args.size == "clips":
+        print(machine())
+        for line in clips.report():
+            print(line, flush=True)
         return 0
     size = models.SIZES[args.size]
     model = models.build(size)
@@ -113,7 +119,7 @@ def machine() -> str:
 
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="run.py benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("size", choices=[*models.SIZES, "after", "operations"], help=WHAT)
+    parser.add_argument("size", choices=[*models.SIZES, "after", "operations", "clips"], help=WHAT)
     parser.add_argument("--sweep", nargs="*", default=[], choices=list(SWEEPS), help="what is changed, one after the other")
     parser.add_argument("--pairs", type=int, default=9)
     parser.add_argument("--steps", type=int, default=4)

@@ -40,6 +40,9 @@ STAND_INS = {  # workflow for a model that is not at hand: demo workflow whose p
     "22 Heatmaps with Anima": ("04 Heatmaps with SD3 (demo)", "Anima"),
     "31 Edit one thing and lock the rest with Flux Kontext": ("24 Edit one thing and lock the rest (demo)", "Flux Kontext"),
     "32 A region while sampling with Z-Image Turbo": ("23 A region while sampling (demo)", "Z-Image"),
+    "33 Masks for a clip with Wan 2.2 5B": ("27 Masks for a clip (demo)", "Wan 2.2 5B"),
+    "34 Masks for a clip with HunyuanVideo 1.5": ("27 Masks for a clip (demo)", "HunyuanVideo 1.5"),
+    "35 Repaint a moving thing with Wan 2.1 VACE": ("28 Repaint a moving thing (demo)", "Wan VACE"),
 }
 
 

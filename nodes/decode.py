@@ -87,6 +87,12 @@ class Decode(io.ComfyNode):
                     advanced=True,
                     tooltip="Which of the steps between start and end count: auto (the late ones, which tell most) or all.",
                 ),
+                Recording.Input(
+                    "recording_before",
+                    optional=True,
+                    tooltip="Where two models sample one after the other, as in Wan 2.2 14B: the recording of the first one's Apply node. "
+                    "recording and samples come from the second, and the steps of both count.",
+                ),
             ],
             outputs=[Maps.Output("maps", tooltip="Connect them to Concept Heatmap, Concept Mask, Concept Explorer and the others.")],
         )

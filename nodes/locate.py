@@ -22,19 +22,20 @@ class Locate(io.ComfyNode):
                 io.Image.Input("image", optional=True, tooltip=IMAGE_TOOLTIP),
             ],
             outputs=[
-                io.BoundingBox.Output("boxes", tooltip="For each picture one box for each concept that is found in it."),
+                io.BoundingBox.Output("boxes", tooltip="For each picture or frame one box for each concept that is found in it."),
                 io.String.Output(
                     "points",
                     is_output_list=True,
-                    tooltip="For each picture and concept, a point well inside it as JSON, for positive_coords. The list is empty if "
-                    "it is not found.",
+                    tooltip="For each picture or frame and each concept, a point well inside it as JSON, for positive_coords. The list is "
+                    "empty if it is not found.",
                 ),
                 io.Float.Output(
                     "presence",
                     is_output_list=True,
-                    tooltip="For each picture and concept, 0 to 1. It is near 0 where the concept is absent and the rest is named.",
+                    tooltip="For each picture or frame and each concept, 0 to 1. It is near 0 where the concept is absent and the rest "
+                    "is named.",
                 ),
-                io.String.Output("report", tooltip="Boxes, points and presence as text, one line for each picture and concept."),
+                io.String.Output("report", tooltip="Boxes, points and presence as text, one line for each picture or frame and each concept."),
             ],
         )
 
@@ -43,7 +44,8 @@ class Locate(io.ComfyNode):
         progress = ProgressBar(maps.num_pictures * len(select(maps, concept)))
         found = detections(maps, concept, image, progress=lambda: progress.update(1))
         scores = [place.presence for row in found for place in row]
-        return io.NodeOutput(boxes(found), points(found), scores, report(found), ui=ui.PreviewText(report(found)))
+        text = report(found, "frame" if maps.is_clip else "picture")
+        return io.NodeOutput(boxes(found), points(found), scores, text, ui=ui.PreviewText(text))
 
 
 NODES = [Locate]

@@ -1,5 +1,6 @@
 """Small models with random weights that go through ComfyUI's own loaders."""
 
+import importlib
 import inspect
 import io
 
@@ -9,6 +10,7 @@ import comfy.ldm.flux.model
 import comfy.ldm.hunyuan_video.model
 import comfy.ldm.modules.diffusionmodules.mmdit
 import comfy.ldm.wan.model
+import comfy.ldm.wan.vae
 import comfy.model_patcher
 import comfy.ops
 import comfy.sd
@@ -78,9 +80,9 @@ def hunyuan_video():
     return _hunyuan(vec_in_dim=768, byt5=False, **sizes)
 
 
-def hunyuan_video_15():
+def hunyuan_video_15(context=3584):
     """A MODEL of HunyuanVideo 1.5, whose joint blocks go to the end and whose text has an embedding for its kind."""
-    sizes = dict(in_channels=65, out_channels=32, context_in_dim=3584, axes_dim=[16, 56, 56], patch_size=[1, 1, 1])
+    sizes = dict(in_channels=65, out_channels=32, context_in_dim=context, axes_dim=[16, 56, 56], patch_size=[1, 1, 1])
     return _hunyuan(
         depth_single_blocks=0, use_cond_type_embedding=True, vision_in_dim=1152, meanflow_sum=True, byt5=True, **sizes
     )  # fmt: skip
@@ -98,11 +100,11 @@ def _hunyuan(**changes):
     return _load(_filled(skeleton), torch.float32)
 
 
-def wan(kind="t2v", channels=16, reference=None):
+def wan(kind="t2v", channels=16, reference=None, made=16, seed=0):
     """A MODEL of Wan; kind i2v: 2.1's of pictures, which attends to one apart; vace: with blocks of its own beside.
-    reference: channels of a reference latent that its tokens begin with."""
+    reference: channels of a reference latent that its tokens begin with. made: channels of its latents; 48 in Wan 2.2 5B."""
     options = dict(
-        patch_size=(1, 2, 2), in_dim=channels, dim=256, ffn_dim=256, freq_dim=256, text_dim=4096, out_dim=16, num_heads=2, num_layers=3,
+        patch_size=(1, 2, 2), in_dim=channels, dim=256, ffn_dim=256, freq_dim=256, text_dim=4096, out_dim=made, num_heads=2, num_layers=3,
         qk_norm=True, cross_attn_norm=True,
     )  # fmt: skip
     of_skeleton = dict(dtype=torch.float32, device="meta", operations=comfy.ops.disable_weight_init)
@@ -111,13 +113,58 @@ def wan(kind="t2v", channels=16, reference=None):
         skeleton = comfy.ldm.wan.model.VaceWanModel(**options, vace_layers=2, vace_in_dim=96, **of_skeleton)
     else:
         skeleton = comfy.ldm.wan.model.WanModel(model_type=kind, in_dim_ref_conv=reference, **options, **of_skeleton)
-    return _load(_filled(skeleton), torch.float32)
+    return _load(_filled(skeleton, seed), torch.float32)
+
+
+def wan_vae():
+    """A VAE of Wan 2.1's class, whose width ComfyUI's loader reads from the file."""
+    options = dict(dim=8, z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=2, attn_scales=[], temperal_downsample=[False, True, True])
+    return comfy.sd.VAE(sd=_filled(comfy.ldm.wan.vae.WanVAE(**options)))
+
+
+def wan22_vae():
+    """A VAE of Wan 2.2 5B's class at a twentieth of its width."""
+    network = of_comfyui("comfy.ldm.wan.vae2_2").WanVAE
+    options = dict(dim_mult=[1, 2, 4, 4], num_res_blocks=2, attn_scales=[], temperal_downsample=[False, True, True], z_dim=48)
+    width = dict(dim=8, dec_dim=8)
+    return _narrow_vae({"comfy.ldm.wan.vae2_2.WanVAE": width}, network(**options, **width))
+
+
+def hunyuan_video_15_vae():
+    """A VAE of HunyuanVideo 1.5's class at a fourth of its width or less."""
+    name = "comfy.ldm.hunyuan_video.vae_refiner"
+    parts, width = of_comfyui(name), dict(block_out_channels=[32, 32, 64, 64, 64])
+    options = dict(in_channels=3, out_channels=3, z_channels=32, num_res_blocks=2, ffactor_spatial=16, ffactor_temporal=4, **width)
+    network = torch.nn.ModuleDict({"encoder": parts.Encoder(**options), "decoder": parts.Decoder(**options)})
+    return _narrow_vae({f"{name}.Encoder": width, f"{name}.Decoder": width}, network)
+
+
+def _narrow_vae(changes, skeleton):
+    """A VAE from ComfyUI's loader, which takes the width of some classes for granted. changes: class → options that it gets instead."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, options in changes.items():
+            module, kind = name.rsplit(".", 1)
+            patch.setattr(name, _with(getattr(importlib.import_module(module), kind), options))
+        return comfy.sd.VAE(sd=_filled(skeleton))
+
+
+def _with(kind, options):
+    return lambda **given: kind(**{**given, **options})
 
 
 def ltx():
     """A MODEL of LTX-Video."""
     config = dict(in_channels=128, cross_attention_dim=128, attention_head_dim=32, num_attention_heads=4, caption_channels=64, num_layers=3)
     return _undetected("LTXV", image_model="ltxv", **config)
+
+
+def ltx2():
+    """A MODEL of LTX-2, which is not supported."""
+    of_comfyui("comfy.ldm.lightricks.av_model")
+    video = dict(in_channels=128, cross_attention_dim=64, attention_head_dim=32, num_attention_heads=2, caption_channels=64, num_layers=1)
+    audio = dict(audio_cross_attention_dim=64, audio_attention_head_dim=32, audio_num_attention_heads=2)
+    connectors = dict(connector_attention_head_dim=32, connector_num_attention_heads=2, connector_num_layers=1)
+    return _undetected("LTXAV", image_model="ltxav", **video, **audio, **connectors)
 
 
 def cogvideox(depth=3, context=64, seed=0, channels=16, patch_frames=None):
@@ -365,7 +412,7 @@ def language_model_clip(name):
     return clip
 
 
-def wan_clip():
+def wan_clip(width=64):
     """A CLIP of Wan's type: a small umT5 behind a small vocabulary of SentencePiece's own, which comes within checkpoints."""
     module = of_comfyui("comfy.text_encoders.wan")
     letters, vocabulary = [f"a {text} on the {text}" for text in SPELLED], io.BytesIO()
@@ -373,7 +420,7 @@ def wan_clip():
         sentence_iterator=iter(letters), model_writer=vocabulary, vocab_size=60, pad_id=0, eos_id=1, unk_id=2, bos_id=-1,
         hard_vocab_limit=False, minloglevel=2,
     )  # fmt: skip
-    config = {**text_encoders.T5_CONFIG, "d_model": 64, "vocab_size": 300, "d_ff": 64, "model_type": "umt5"}
+    config = {**text_encoders.T5_CONFIG, "d_model": width, "vocab_size": 300, "d_ff": 64, "model_type": "umt5"}
     data = {"spiece_model": torch.frombuffer(bytearray(vocabulary.getvalue()), dtype=torch.uint8)}
     target = comfy.supported_models_base.ClipTarget(module.WanT5Tokenizer, module.te())
     clip = comfy.sd.CLIP(target, tokenizer_data=data, model_options={"umt5xxl_model_config": config})

@@ -41,6 +41,12 @@ FAMILIES: list[type[Family]] = [
     LTXVideo,
 ]
 
+# What a family that is not there yet lacks, by the class of its network.
+NOT_YET = {
+    "LTXAVModel": "LTX-2 makes sound with the clip: its latent holds both, and its network changes the text before its blocks read it. "
+    "Concept Attention cannot record that yet. For maps of a clip use LTX-Video, Wan, HunyuanVideo or CogVideoX.",
+}
+
 BY_KEY = {family.key: family for family in FAMILIES}
 
 
@@ -50,6 +56,8 @@ def family_of(model) -> Family:
         if family.matches(model):
             return family(model)
     kind, variant = type(model.model).__name__, type(model.get_model_object("diffusion_model")).__name__
+    if variant in NOT_YET:
+        raise ValueError(NOT_YET[variant])
     raise ValueError(f"Concept Attention does not know the model family {kind} (network {variant}). Supported: {supported()}.")
 
 

@@ -1,6 +1,7 @@
 """From a recording to one map per concept."""
 
 from collections.abc import Mapping
+from operator import itemgetter
 
 from torch import Tensor
 
@@ -28,6 +29,7 @@ def decode(
     temperature: float = 1.0,
     order: str = "auto",
     steps: str = "all",
+    recording_before: Recording | None = None,
 ) -> Maps:
     """Softmax over concepts and the mean over the chosen steps and blocks, in the order that the family's authors publish.
 
@@ -36,6 +38,7 @@ def decode(
     taken in each head at sampling time, and a temperature other than 1 acts on the mean over heads. Of prompt words the softmax makes each
     word's part of their sum. order: one of ORDERS; "auto" is the
     recording's recipe in output space, and else the softmax first. steps: "all", or "auto", the recipe's of those in the window.
+    recording_before: of the model that sampled first where two share one schedule: the steps of both count as those of one sampling.
     ValueError names what cannot be decoded and the mend.
     """
     check_window(start_percent, end_percent)
@@ -56,7 +59,8 @@ def decode(
         raise ValueError(f"These are {len(rows)} clips, and maps are made of one at a time: take one out with Latent From Batch.")
     if recording.summed and (start_percent, end_percent) != (0, 1):
         raise ValueError("Maps of prompt words are sums over steps: set start_percent and end_percent in the Apply node, not here.")
-    window = run.window(start_percent, end_percent)
+    parts = [(run, rows)] if recording_before is None else [(run, rows), earlier_part(recording, recording_before, run, rows)]
+    window = steps_of(parts, start_percent, end_percent)
     if not window:
         raise ValueError(f"No recorded step lies between {start_percent:g} and {end_percent:g}: {_recorded(run)}")
     recipe = recording.recipe if space == "output" else Recipe()
@@ -65,7 +69,7 @@ def decode(
     per_step = _mean_of_raw if mean_first else _mean_of_softmaxed
     chosen_steps = recording.recipe.steps(window) if steps == "auto" else window
     unit = recipe.temperature
-    mean = sum(per_step(step, space, chosen, rows, temperature, unit) for step in chosen_steps) / len(chosen_steps)
+    mean = sum(per_step(step, space, chosen, its_rows, temperature, unit) for step, its_rows in chosen_steps) / len(chosen_steps)
     if softmaxed and space == PROMPT_WORDS:
         mean = _shares(mean, temperature, 1)
     elif softmaxed and mean_first:
@@ -79,6 +83,36 @@ def decode(
         pixels_per_token=recording.pixels_per_token,
         frames_per_latent=recording.frames_per_latent if run.size[0] > 1 else 0,
     )
+
+
+def earlier_part(recording: Recording, before: Recording, run: Run, rows: list[int]) -> tuple[Run, list[int]]:
+    """The run of `before` that the run went on from, and for each of the run's rows its own there. ValueError if there is none, or if the
+    two did not record the same."""
+    for what, one, other in (
+        ("concepts", recording.concepts.names, before.concepts.names),
+        ("spaces", recording.spaces, before.spaces),
+        ("number of blocks", recording.depth, before.depth),
+    ):
+        if one != other:
+            said = f"recording_before: its {what} are others than the recording's, {other} and {one}"
+            raise ValueError(f"{said}. Give both Apply nodes the same concepts and settings.")
+    if recording.summed:
+        raise ValueError("recording_before: maps of prompt words are sums over steps of one model. Take it out.")
+    found = None if run.went_on_with is None else before.find(run.went_on_with[rows])
+    if found is None or found[0].grid != run.grid:
+        raise ValueError(
+            "recording_before: none of its samplings gave out the latent that this one went on with. Connect the recording of the Apply "
+            "node before the first sampler, and the first sampler's latent to the second, which adds no noise."
+        )
+    if found[0].abort_reason:
+        raise ValueError(f"recording_before: its sampling has no maps: {found[0].abort_reason}.")
+    return found
+
+
+def steps_of(parts: list[tuple[Run, list[int]]], start_percent: float, end_percent: float) -> list[tuple[Mapping[str, Tensor], list[int]]]:
+    """Scores, and which rows of them count, of all steps of some samplings between two points of the schedule, first step first."""
+    found = [(sigma, run.steps[sigma], rows) for run, rows in parts for sigma in run.sigmas(start_percent, end_percent)]
+    return [(step, rows) for _, step, rows in sorted(found, key=itemgetter(0), reverse=True)]
 
 
 def at_latent_frames(values: Tensor, frames: int) -> Tensor:

@@ -57,6 +57,6 @@ def pictures_for(maps: Maps, image: Tensor | None) -> Tensor | list[None]:
             f"image: {width} x {height} pixels have other proportions than the maps' picture of {columns} x {rows}. "
             "Connect the picture decoded from the same samples, or a scaled copy of it."
         )
-    if not torch.isfinite(image).all():
+    if not all(torch.isfinite(picture).all() for picture in image):  # one by one: of a clip they are many
         raise ValueError("image: there is NaN or infinity in it. Decode it in float32 (--fp32-vae), or with another VAE.")
     return image[..., :3].float().cpu().expand(count, -1, -1, 3)

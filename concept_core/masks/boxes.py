@@ -81,11 +81,12 @@ def points(found: list[list[Detection]]) -> list[str]:
     return [json.dumps([] if place.point is None else [dict(zip("xy", place.point))]) for row in found for place in row]
 
 
-def report(found: list[list[Detection]]) -> str:
-    """One line per picture and selection, for people."""
-    return "\n".join(_line(place, number if len(found) > 1 else 0) for number, row in enumerate(found, 1) for place in row)
+def report(found: list[list[Detection]], unit: str = "picture") -> str:
+    """One line per picture and selection, for people. unit: what each of several is."""
+    numbered = [(f"{unit} {number}: " if len(found) > 1 else "", row) for number, row in enumerate(found, 1)]
+    return "\n".join(_line(place, where) for where, row in numbered for place in row)
 
 
-def _line(place, number):
+def _line(place, picture):
     where = "not found" if place.box is None else "{2} x {3} at {0}, {1}".format(*place.box)
-    return f"{f'picture {number}: ' if number else ''}{place.label} {place.presence:.2f}, {where}"
+    return f"{picture}{place.label} {place.presence:.2f}, {where}"

@@ -173,6 +173,8 @@ class Recorder:
         receiver = Receiver(run)
         live = Live(self.recording, receiver, latent_image, noise)
         self.sampling, self.step = Sampling(receiver, executor.class_obj, live), None
+        if self.given_out is None and not noise.any():  # KSamplerAdvanced without noise of its own
+            run.went_on_with = latent_image.detach().cpu().clone()
         unfinished = bool(sigmas[-1] > 0)  # uni_pc writes into it
         last_denoised = None
         preview = None

@@ -32,6 +32,7 @@ class Run:
     vectors: those to keep, of every call. vectors_gone: why they are no longer there, if they are not.
     latents: what the sampler gave out, [B, channels, h, w]; a run belongs to these and to no other.
     beginning: the latent and the noise that the sampling began with, where it ended before the noise was gone: another is to go on with it.
+    went_on_with: the latent that the sampling took over from an earlier one, [B, channels, h, w], where it added no noise of its own.
     origin: the queue and the node that sampled, where ComfyUI runs a queue.
     abort_reason: why there are no scores, if there are none; then nothing of the run is kept but its latents.
     skip_reason: why steps were not recorded, where some were not.
@@ -47,6 +48,7 @@ class Run:
     vectors_gone: str = ""
     latents: list[Tensor] = field(default_factory=list)
     beginning: tuple[Tensor, ...] = ()
+    went_on_with: Tensor | None = None
     origin: tuple[str, str] | None = None
     abort_reason: str = ""
     skip_reason: str = ""
@@ -75,8 +77,11 @@ class Run:
 
     def window(self, start_percent: float, end_percent: float) -> list[Mapping[str, Tensor]]:
         """The scores of the steps between two points of the schedule, first step first."""
-        within = [sigma for sigma in self.steps if self.is_within(sigma, start_percent, end_percent)]
-        return [self.steps[sigma] for sigma in sorted(within, reverse=True)]
+        return [self.steps[sigma] for sigma in self.sigmas(start_percent, end_percent)]
+
+    def sigmas(self, start_percent: float, end_percent: float) -> list[float]:
+        """Of those steps."""
+        return sorted((sigma for sigma in self.steps if self.is_within(sigma, start_percent, end_percent)), reverse=True)
 
     def is_within(self, sigma: float, start_percent: float, end_percent: float) -> bool:
         """Whether a sigma lies between two points of the schedule; from 0 to 1 is all of it, even beyond its ends."""
@@ -105,7 +110,11 @@ class Run:
     @property
     def nbytes(self) -> int:
         """Of all but the vectors."""
-        return self.score_nbytes + sum(latent.nbytes for latent in (*self.latents, *self.beginning))
+        return self.score_nbytes + sum(latent.nbytes for latent in (*self.latents, *self.beginning, *self._taken_over))
+
+    @property
+    def _taken_over(self) -> tuple[Tensor, ...]:
+        return () if self.went_on_with is None else (self.went_on_with,)
 
     @property
     def vector_nbytes(self) -> int:
@@ -176,6 +185,14 @@ class Recording:
         """Of all runs, but for their vectors."""
         return sum(run.nbytes for run in self.runs)
 
+    def find(self, samples: Tensor) -> tuple[Run, list[int]] | None:
+        """As run_of, or None."""
+        for run in reversed(self.runs):
+            rows = run.rows_of(samples)
+            if rows is not None:
+                return run, rows
+        return None
+
     def run_of(self, samples: Tensor) -> tuple[Run, list[int]]:
         """The run that made these samples [B, channels, h, w], and each picture's row in it. ValueError if there is none."""
         if not self.runs:
@@ -186,10 +203,9 @@ class Recording:
             )
         if not torch.isfinite(samples).all():
             raise ValueError("The samples hold NaN or infinity: the model's numbers overflowed. Sample in bfloat16 or float32.")
-        for run in reversed(self.runs):
-            rows = run.rows_of(samples)
-            if rows is not None:
-                return run, rows
+        found = self.find(samples)
+        if found is not None:
+            return found
         raise ValueError(
             f"These samples {list(samples.shape)} do not come from a sampler that used this recording's model, or were changed since. "
             f"Connect the sampler's own output. Of earlier queues only the last {MAX_OLDER} samplings are kept, fewer if they are large: "

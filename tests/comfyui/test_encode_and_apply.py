@@ -194,3 +194,8 @@ def test_bad_input_to_apply(clip):
         record_concepts(tiny.flux(context=64), encode_concepts(clip, "dog"))
     with pytest.raises(ValueError, match=r"start_percent \(0.7\) must be below end_percent \(0.2\)"):
         record_concepts(tiny.flux(context=128), encode_concepts(clip, "dog"), start_percent=0.7, end_percent=0.2)
+
+
+def test_ltx_2_is_refused_by_name(clip):
+    with pytest.raises(ValueError, match="LTX-2 makes sound with the clip.*cannot record that yet. For maps of a clip use LTX-Video, Wan"):
+        record_concepts(tiny.ltx2(), encode_concepts(clip, "dog"))

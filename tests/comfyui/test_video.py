@@ -2,11 +2,9 @@
 
 import copy
 
-import comfy.ldm.wan.vae
-import comfy.sd
 import pytest
+import tiny
 import torch
-import weights_recipe
 from comfy_extras.nodes_context_windows import ContextWindowsManualNode
 from concept_attention.concept_core.draw.explorer import explorable
 from concept_attention.concept_core.families.registry import family_of
@@ -27,10 +25,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(scope="module")
 def vae():
-    """A small one of Wan's class, through ComfyUI's loader."""
-    options = dict(dim=8, z_dim=16, dim_mult=[1, 2, 4, 4], num_res_blocks=2, attn_scales=[], temperal_downsample=[False, True, True])
-    network = comfy.ldm.wan.vae.WanVAE(**options)
-    return comfy.sd.VAE(sd=weights_recipe.fill({name: p.shape for name, p in network.state_dict().items()}, 0))
+    return tiny.wan_vae()
 
 
 @pytest.mark.parametrize("name", ["cogvideox", "hunyuan-video", "wan"])
@@ -68,8 +63,9 @@ def test_clips_of_a_batch_are_decoded_alone():
     assert both[0].num_pictures == FRAMES and not torch.equal(both[0].values, both[1].values)
 
 
-def test_context_windows_are_refused():
-    kind = made("wan")
+@pytest.mark.parametrize("name", ["cogvideox", "hunyuan-video", "wan", "ltx"])
+def test_context_windows_are_refused(name):
+    kind = made(name)
     windowed = ContextWindowsManualNode.execute(kind.model, 2, 1, "standard_static", 1, False, "pyramid", 2, False).args[0]
     patched, _ = kind.record(windowed)
     with pytest.raises(ValueError, match="as context windows, tiled sampling"):
