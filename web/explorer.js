@@ -11,7 +11,7 @@ import { wordsOf } from './explorer/words.js'
 import { onPreferred, preferred } from './settings.js'
 
 const NODE = 'ConceptAttentionExplorer'
-const STATE = 'concept_explorer' // among the node's properties: view, opacity, picture, beside, a key, and which mask was edited where
+const STATE = 'concept_explorer' // among the node's properties: view, opacity, picture, beside, things, a key, and which mask was edited where
 const FRESH = { view: 'heatmap', picture: 0 }
 const SIZE = [360, 600]
 

@@ -3,19 +3,25 @@
 import base64
 from collections.abc import Callable, Iterator
 
+import numpy as np
+import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from ..maps.maps import Maps
-from ..maps.pictures import pictures_for
+from ..maps.pictures import pictures_for, size_for
 from ..maps.presence import presence
 from ..maps.selection import select, select_known
-from ..masks.masks import EDGE_RADIUS, MIN_AREA, ON_THE_WAY, at_pixels, empty_mask, masks, say
+from ..masks.masks import ON_THE_WAY, empty_mask, masks, say
+from ..masks.pixels import EDGE_RADIUS, at_pixels
+from ..masks.things import MIN_AREA, things_of
 from .colormaps import COLORMAPS
 from .palette import colours_of
 
 LEVELS = 65535  # of a value in 16 bit
 DRAWN = 768  # side of what the browser draws, in pixels
+TOLD_APART_TOGETHER = 2**24  # pixels of the maps that tell touching things apart
+MOST_THINGS = 255  # of a concept, that can be told apart in the browser
 DRAWN_TOGETHER = 2**23  # pixels of all maps with edges: about a second, and some MB
 
 
@@ -62,6 +68,35 @@ def with_edges(maps: Maps, image: Tensor) -> Iterator[Tensor]:
         low, high = values.amin((1, 2), keepdim=True), values.amax((1, 2), keepdim=True)
         levels = (at_pixels(maps, values, small, EDGE_RADIUS) - low) / (high - low).clamp(min=1e-30)
         yield (levels * 255).round_().clamp_(0, 255).byte()
+
+
+def with_things(maps: Maps, image: Tensor | None) -> Iterator[Tensor]:
+    """For each picture [C, H, W] uint8 of that size: whose a pixel is among a concept's things, 1 to 255, and 0 if it has none (things_of).
+
+    Nothing of a clip or of raw scores, which have none. Where so many touch that it would take long, a concept has none either.
+    """
+    if maps.is_clip or not maps.softmaxed:
+        return
+    left = TOLD_APART_TOGETHER
+
+    def afford(pixels):
+        nonlocal left
+        if pixels > left:
+            return False
+        left -= pixels
+        return True
+
+    size = size_for(maps, image)
+    places = range(len(maps.names))
+    down, across = (at_centres(side, drawn) for side, drawn in zip(size, drawn_size(size, len(maps.values) * len(places))))
+    for number, picture in enumerate(pictures_for(maps, image)):
+        owners = [things_of(maps.of_picture(number), place, picture, afford)[np.ix_(down, across)] for place in places]
+        yield torch.from_numpy(np.stack([np.where(them <= MOST_THINGS, them, 0) for them in owners]).astype(np.uint8))
+
+
+def at_centres(pixels: int, drawn: int) -> np.ndarray:
+    """[drawn] int: which of so many pixels in a row lies in the middle of each that is drawn."""
+    return ((np.arange(drawn) + 0.5) * pixels / drawn).astype(int)
 
 
 def drawn_size(size: tuple[int, int], count: int) -> tuple[int, int]:

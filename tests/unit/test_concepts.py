@@ -43,7 +43,7 @@ def test_concepts_are_split_at_commas_and_lines(text, names):
 def test_joined_names(text, names):
     some = {"a", "b", "c", "C++"} | ({"a + b"} if "c" in text else set())
     terms = joined(text, some)
-    assert (terms and ["-" * less + name for name, less in terms]) == names
+    assert (terms and ["-" * term.less + str(term) for term in terms]) == names
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 // What the Explorer's small buttons and its node's menu do: take along the picture with its legend, the mask or the numbers, paint on the
-// mask, and set two concepts side by side.
+// mask, take single things, and set two concepts side by side.
 
 import { rgb } from './drawing.js'
 import { drag, maskFile, maskOf } from './mask_files.js'
@@ -38,6 +38,7 @@ export function actionsOf(panel) {
       act: () => withMask(() => saveMask(panel)),
       drag: (transfer) => withMask(() => drag(panel, transfer)),
     },
+    { name: 'things', act: () => panel.set({ things: !panel.takesThings }), isOn: () => panel.takesThings },
     { name: 'compare', act: () => panel.set({ beside: !panel.isBeside }), isOn: () => panel.isBeside },
   ]
 }
