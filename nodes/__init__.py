@@ -1,5 +1,7 @@
 from . import (
     apply,
+    best,
+    concepts_from_prompt,
     decode,
     demo_model,
     encode_concepts,
@@ -14,10 +16,12 @@ from . import (
     mask,
     recording_files,
     region,
+    repaint,
 )
 
 NODES = [
     *encode_concepts.NODES,
+    *concepts_from_prompt.NODES,
     *apply.NODES,
     *encode_image.NODES,
     *decode.NODES,
@@ -26,6 +30,8 @@ NODES = [
     *explorer.NODES,
     *locate.NODES,
     *instances.NODES,
+    *best.NODES,
+    *repaint.NODES,
     *maps_files.NODES,
     *recording_files.NODES,
     *region.NODES,

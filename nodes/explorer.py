@@ -50,6 +50,13 @@ class Explorer(io.ComfyNode):
                     tooltip="The least share of the selected concepts that is in the mask; without softmax, the way from their lowest "
                     "score to their highest.",
                 ),
+                io.String.Input(
+                    "prompt",
+                    optional=True,  # graphs that were saved before it was here run as they are
+                    force_input=True,
+                    tooltip="The picture's prompt, if you like. It is shown below the picture, and each word that names a concept has that "
+                    "concept's colour, the fainter the less it is in the picture. It changes no mask.",
+                ),
             ],
             outputs=[
                 io.Mask.Output(
@@ -65,13 +72,13 @@ class Explorer(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, maps, pinned, threshold, image=None):
+    def execute(cls, maps, pinned, threshold, image=None, prompt=None):
         mask, known = selected_mask(maps, pinned, threshold, image)
         pictures = [] if image is None else [saved(jpeg(picture), ".jpg") for picture in pictures_for(maps, image)[: len(image)]]
         edges = [] if image is None else [saved(png(levels.flatten(0, 1)), ".png") for levels in with_edges(maps, image)]
         things = [saved(png(owners.flatten(0, 1)), ".png") for owners in with_things(maps, image)]
         used = {"pictures": pictures, "edges": edges, "things": things, "pinned": pinned, "threshold": threshold}
-        shown = saved(json.dumps(explorable(maps) | used).encode(), ".json")
+        shown = saved(json.dumps(explorable(maps, prompt or "") | used).encode(), ".json")
         return io.NodeOutput(mask.to(intermediate_device()), known, ui={"concept_explorer": [shown]})
 
 

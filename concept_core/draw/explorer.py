@@ -2,12 +2,14 @@
 
 import base64
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from ..concepts.prompt_words import places_in
 from ..maps.maps import Maps
 from ..maps.pictures import pictures_for, size_for
 from ..maps.presence import presence
@@ -25,10 +27,10 @@ MOST_THINGS = 255  # of a concept, that can be told apart in the browser
 DRAWN_TOGETHER = 2**23  # pixels of all maps with edges: about a second, and some MB
 
 
-def explorable(maps: Maps) -> dict:
+def explorable(maps: Maps, prompt: str = "") -> dict:
     """What the browser draws from, as JSON: names, sizes and colours, and the maps at their own resolution.
 
-    Of a clip they are those of each frame.
+    Of a clip they are those of each frame. `prompt`: its text, and [start, end, place] of what it says of the concepts, in UTF-16 units.
 
     `presence` [B][shown], of shares. `values` is base64 of little-endian uint16 [B, C, h, w], evenly spaced from `low` to
     `high`, which are 0 and 1 of shares.
@@ -52,7 +54,14 @@ def explorable(maps: Maps) -> dict:
         "colours": colours_of(maps.names[: maps.num_shown]),
         "colormaps": {name: colours.split() for name, colours in COLORMAPS.items()},
         "min_area": MIN_AREA,
+        "prompt": {"text": prompt, "places": in_utf_16(prompt, places_in(prompt, maps.names))},
     }
+
+
+def in_utf_16(text: str, places: list[tuple[int, int, int]]) -> list[list[int]]:
+    """(start, end, …) as the browser counts letters."""
+    at = [0, *accumulate(1 + (ord(letter) > 0xFFFF) for letter in text)]
+    return [[at[start], at[end], place] for start, end, place in places]
 
 
 def with_edges(maps: Maps, image: Tensor) -> Iterator[Tensor]:

@@ -106,6 +106,11 @@ export class ConceptMaps {
     return this.about.presence ? this.about.presence[picture][member] : extremes(this.map(picture, [member]))[1]
   }
 
+  /** That too, of the background list as well, whose presence is not sent along. */
+  presenceOf(picture, member) {
+    return member < this.shown ? this.presence(picture, member) : extremes(this.map(picture, [member]))[1]
+  }
+
   /** What `smooth` and `at` need for a width and height in pixels. */
   axes(width, height) {
     const [imageHeight, imageWidth] = this.about.image_size

@@ -7,6 +7,7 @@ import { heatmap, mask, segmentation } from './drawing.js'
 import { ICONS, make } from './elements.js'
 import { cut, intersection, union, withoutSmallParts } from './masks.js'
 import { Pane } from './pane.js'
+import { PromptLine } from './prompt.js'
 import { number, placeOf, rows } from './ranking.js'
 import { added, meantBy, read, withThings, write } from './selection.js'
 
@@ -70,9 +71,16 @@ export class ExplorerPanel {
     const caption = make('div', { className: 'caption' }, {}, ...this.buttons, this.caption)
     this.list = make('ol', { tabIndex: -1 })
     this.notes = make('div', { className: 'notes' })
+    this.prompt = new PromptLine({
+      hover: (place) => this.hover(place),
+      select: (place, event) => {
+        this.element.focus({ preventScroll: true })
+        this.select(place, event.shiftKey)
+      },
+    })
     const opacity = make('label', { title: words.opacity }, {}, words.opacityShort, this.opacity)
     const bar = make('div', { className: 'bar' }, {}, ...this.views, opacity, this.pager)
-    const parts = [bar, this.stage, this.clip.element, this.scale, caption, this.list, this.notes]
+    const parts = [bar, this.stage, this.clip.element, this.prompt.element, this.scale, caption, this.list, this.notes]
     this.element = make('div', { className: 'concept-explorer', tabIndex: 0 }, {}, ...parts)
     this.listen()
   }
@@ -135,6 +143,7 @@ export class ExplorerPanel {
   show(maps, pictures) {
     Object.assign(this, { maps, pictures, spot: null, hovered: null, current: null, frame: null, hint: '' })
     this.clip.open(maps)
+    this.prompt.open(maps)
     this.full.clear()
     const [height, width] = maps.about.image_size
     const scale = Math.min(1, LONGEST / Math.max(height, width))
@@ -442,6 +451,7 @@ export class ExplorerPanel {
     const seen = this.inPanes.flat(2)
     const selected = this.selected.selections.flat()
     this.clip.mark(this.picture, seen)
+    this.prompt.mark(this.maps, this.picture, seen)
     for (const row of this.list.children) {
       const place = Number(row.dataset.place)
       row.classList.toggle('seen', seen.includes(place))
