@@ -33,7 +33,8 @@ app.registerExtension({
   getNodeMenuItems(node) {
     const panel = panels.get(node)
     if (!panel?.maps) return []
-    return panel.actions.map(({ name, act }) => ({ content: panel.host.words[name], callback: act }))
+    const there = panel.actions.filter(({ isThere }) => !isThere || isThere())
+    return there.map(({ name, act }) => ({ content: panel.host.words[name], callback: act }))
   },
 })
 

@@ -17,9 +17,13 @@ SOURCES = [
     "06 Masks for a photo (demo)",
     "03 Heatmaps (demo)",
     "25 Repaint one of several (demo)",
+    "36 Explain my prompt (demo)",
+    "37 Pick the best of a batch (demo)",
+    "38 Repaint several things in one go (demo)",
 ]
 WIDEST = 900
 FIRST = "01 Explore concepts (demo)"
+EXPLAINED = "36 Explain my prompt (demo)"
 
 
 def test_every_node_renders_with_its_help_page(editor, live):
@@ -100,6 +104,15 @@ def test_the_pictures_of_the_explorer(asked_to_write, editor, live):
     sheet.save(node_texts.ROOT / "docs" / "explorer.jpg", quality=85)
     keep(nodes[0], node_texts.HELP / "pictures" / "Explorer.jpg")
     squared(panels[0]).save(node_texts.ROOT / "example_workflows" / f"{FIRST}.jpg", quality=90)
+
+
+@pytest.mark.parametrize("editor", [AS_ELEMENTS], indirect=True)
+def test_the_picture_of_the_prompt(asked_to_write, editor, live):
+    """The panel with a prompt: its template's card."""
+    explorer = Explorer(editor, live.workflow_file(EXPLAINED))
+    explorer.run()
+    explorer.page.locator(".concept-explorer .prompt span").first.hover()
+    squared(shot(editor.page.locator(".concept-explorer"))).save(node_texts.ROOT / "example_workflows" / f"{EXPLAINED}.jpg", quality=90)
 
 
 def shot(locator):

@@ -10,8 +10,8 @@ const MARGIN = 12
 const LEAST_WIDTH = 512
 
 /**
- * [{ name, act, isOn, drag }] for buttons and for the node's menu; name: among the panel's words. isOn: of what stays on until the next
- * time. drag: fills the transfer of a button that can be dragged; whether it did.
+ * [{ name, act, isOn, isThere, drag }] for buttons and for the node's menu; name: among the panel's words. isOn: of what stays on until
+ * the next time. isThere: of what some maps have not. drag: fills the transfer of a button that can be dragged; whether it did.
  */
 export function actionsOf(panel) {
   const safely = (act) => async () => {
@@ -38,7 +38,12 @@ export function actionsOf(panel) {
       act: () => withMask(() => saveMask(panel)),
       drag: (transfer) => withMask(() => drag(panel, transfer)),
     },
-    { name: 'things', act: () => panel.set({ things: !panel.takesThings }), isOn: () => panel.takesThings },
+    {
+      name: 'things',
+      act: () => panel.set({ things: !panel.takesThings }),
+      isOn: () => panel.takesThings,
+      isThere: () => panel.maps.things.length > 0,
+    },
     { name: 'compare', act: () => panel.set({ beside: !panel.isBeside }), isOn: () => panel.isBeside },
   ]
 }

@@ -335,7 +335,10 @@ export class ExplorerPanel {
     if (!this.maps) return
     const { view, opacity } = this.host.state
     for (const button of this.views) button.setAttribute('aria-pressed', button.dataset.view === view)
-    for (const [at, { isOn }] of this.actions.entries()) if (isOn) this.buttons[at].setAttribute('aria-pressed', isOn())
+    for (const [at, { isOn, isThere }] of this.actions.entries()) {
+      if (isOn) this.buttons[at].setAttribute('aria-pressed', isOn())
+      if (isThere) this.buttons[at].hidden = !isThere()
+    }
     if (this.stage.children.length !== this.open.length) this.stage.replaceChildren(...this.open.map((pane) => pane.element))
     this.stage.classList.toggle('beside', this.isBeside)
     this.opacity.value = opacity
