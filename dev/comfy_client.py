@@ -107,7 +107,7 @@ def _inputs(node, node_type, links):
     inputs = {}
     values = iter(node.get("widgets_values", []))
     for name, kind, *options in _declared(node_type):
-        if isinstance(kind, list) or kind in WIDGETS:
+        if (isinstance(kind, list) or kind in WIDGETS) and not (options and options[0].get("forceInput")):
             inputs[name] = next(values)
             if options and options[0].get("control_after_generate"):
                 next(values)  # "fixed", "randomize", …: for the interface only

@@ -18,6 +18,8 @@ ROWS = {  # workflow: folder of what it saved, and its files from left to right
     "10 Cut out and composite (demo)": ("concept_cut_out", ["first", "mask", "other", "composite"]),
     "11 A prompt for each region (demo)": ("concept_regional", ["first", "mask_1", "mask_2", "second"]),
     "25 Repaint one of several (demo)": ("concept_instances", ["first", "mask", "second"]),
+    "37 Pick the best of a batch (demo)": ("concept_best", ["best", "all"]),
+    "38 Repaint several things in one go (demo)": ("concept_several", ["first", "second"]),
     "23 A region while sampling (demo)": ("concept_live", ["without", "with"]),
     "24 Edit one thing and lock the rest (demo)": ("concept_lock", ["source", "repainted"]),
     "29 A LoRA on one thing only (demo)": ("concept_lora", ["without", "with"]),

@@ -17,7 +17,7 @@ from ..concept_core.maps.decode import decode
 from ..concept_core.maps.maps import Maps
 from ..concept_core.maps.presence import presence
 from ..concept_core.maps.selection import select
-from ..concept_core.masks.masks import EDGE_RADIUS, at_pixels
+from ..concept_core.masks.pixels import EDGE_RADIUS, at_pixels
 from ..concept_core.record.encode_image import encode_image
 from . import metrics
 from .datasets import Sample

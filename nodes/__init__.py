@@ -2,6 +2,8 @@ from comfy_api.latest import ComfyExtension
 
 from . import (
     apply,
+    best,
+    concepts_from_prompt,
     decode,
     demo_model,
     encode_concepts,
@@ -16,10 +18,12 @@ from . import (
     mask,
     recording_files,
     region,
+    repaint,
 )
 
 NODES = [
     *encode_concepts.NODES,
+    *concepts_from_prompt.NODES,
     *apply.NODES,
     *encode_image.NODES,
     *decode.NODES,
@@ -28,6 +32,8 @@ NODES = [
     *explorer.NODES,
     *locate.NODES,
     *instances.NODES,
+    *best.NODES,
+    *repaint.NODES,
     *maps_files.NODES,
     *recording_files.NODES,
     *region.NODES,

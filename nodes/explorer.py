@@ -10,7 +10,7 @@ from comfy.model_management import intermediate_device
 from comfy_api.latest import io
 from PIL import Image
 
-from ..concept_core.draw.explorer import explorable, selected_mask, with_edges
+from ..concept_core.draw.explorer import explorable, selected_mask, with_edges, with_things
 from ..concept_core.maps.pictures import pictures_for
 from .files import whole_or_none
 from .sockets import CATEGORY, IMAGE_TOOLTIP, Maps
@@ -36,8 +36,9 @@ class Explorer(io.ComfyNode):
                 io.String.Input(
                     "pinned",
                     default="",
-                    tooltip='The selected concepts: "dragon", or "dragon + rock" for both in one mask, as in Concept Mask. Click in the '
-                    "picture or on a concept to select it, with Shift to select several. If it is empty, so is the mask.",
+                    tooltip='The selected concepts: "dragon", or "dragon + rock" for both in one mask, as in Concept Mask; "dragon #2" is '
+                    "the second dragon from the left. Click in the picture or on a concept to select it, with Shift to select several. If "
+                    "it is empty, so is the mask.",
                 ),
                 io.Float.Input(
                     "threshold",
@@ -48,6 +49,13 @@ class Explorer(io.ComfyNode):
                     display_mode=io.NumberDisplay.slider,
                     tooltip="The least share of the selected concepts that is in the mask; without softmax, the way from their lowest "
                     "score to their highest.",
+                ),
+                io.String.Input(
+                    "prompt",
+                    optional=True,  # graphs that were saved before it was here run as they are
+                    force_input=True,
+                    tooltip="The picture's prompt, if you like. It is shown below the picture, and each word that names a concept has that "
+                    "concept's colour, the fainter the less it is in the picture. It changes no mask.",
                 ),
             ],
             outputs=[
@@ -64,12 +72,13 @@ class Explorer(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, maps, pinned, threshold, image=None):
+    def execute(cls, maps, pinned, threshold, image=None, prompt=None):
         mask, known = selected_mask(maps, pinned, threshold, image)
         pictures = [] if image is None else [saved(jpeg(picture), ".jpg") for picture in pictures_for(maps, image)[: len(image)]]
         edges = [] if image is None else [saved(png(levels.flatten(0, 1)), ".png") for levels in with_edges(maps, image)]
-        used = {"pictures": pictures, "edges": edges, "pinned": pinned, "threshold": threshold}
-        shown = saved(json.dumps(explorable(maps) | used).encode(), ".json")
+        things = [saved(png(owners.flatten(0, 1)), ".png") for owners in with_things(maps, image)]
+        used = {"pictures": pictures, "edges": edges, "things": things, "pinned": pinned, "threshold": threshold}
+        shown = saved(json.dumps(explorable(maps, prompt or "") | used).encode(), ".json")
         return io.NodeOutput(mask.to(intermediate_device()), known, ui={"concept_explorer": [shown]})
 
 

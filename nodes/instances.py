@@ -5,10 +5,11 @@ from comfy_api.latest import io, ui
 
 from ..concept_core.maps.selection import select
 from ..concept_core.masks.boxes import boxes
-from ..concept_core.masks.instances import ORDERS, SPLIT, instances
-from ..concept_core.masks.masks import MIN_AREA, empty_mask
+from ..concept_core.masks.instances import ORDERS, instances
+from ..concept_core.masks.masks import empty_mask
+from ..concept_core.masks.things import MIN_AREA, SPLIT
 from . import validation
-from .sockets import CATEGORY, CONCEPT_TOOLTIP, IMAGE_TOOLTIP, Maps
+from .sockets import CATEGORY, IMAGE_TOOLTIP, SELECTION_TOOLTIP, Maps
 from .told import Told
 
 
@@ -24,7 +25,7 @@ class Instances(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 Maps.Input("maps", tooltip="From Decode or Load Concept Maps."),
-                io.String.Input("concept", default="", tooltip=CONCEPT_TOOLTIP),
+                io.String.Input("concept", default="", tooltip=SELECTION_TOOLTIP),
                 io.Image.Input("image", optional=True, tooltip=IMAGE_TOOLTIP),
                 io.Combo.Input(
                     "order",

@@ -4,7 +4,9 @@ from comfy_api.latest import io, ui
 
 from ..concept_core.draw.segmentation import segment
 from ..concept_core.maps.selection import select
-from ..concept_core.masks.masks import EDGE_RADIUS, METHODS, MIN_AREA, empty_mask, masks
+from ..concept_core.masks.masks import METHODS, empty_mask, masks
+from ..concept_core.masks.pixels import EDGE_RADIUS
+from ..concept_core.masks.things import MIN_AREA
 from . import validation
 from .sockets import CATEGORY, CONCEPT_TOOLTIP, IMAGE_TOOLTIP, Maps
 from .told import Told

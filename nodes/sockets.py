@@ -8,11 +8,12 @@ Concepts = io.Custom("CONCEPT_ATTENTION_CONCEPTS")
 Recording = io.Custom("CONCEPT_ATTENTION_RECORDING")
 Maps = io.Custom("CONCEPT_ATTENTION_MAPS")
 
-CONCEPT_TOOLTIP = (
+ONE_MASK = "Inpainting nodes want one mask for each picture: one concept, or some joined."
+SELECTION_TOOLTIP = (
     'A concept\'s name; "a + b" joins two into one; "a - b" is a without b; a comma separates several, which come one after the other; '
-    '"*" is all of them, and "* - a" all but a. '
-    "Those of the background list can be named too. Inpainting nodes want one mask for each picture: one concept, or some joined."
+    f'"*" is all of them, and "* - a" all but a. Those of the background list can be named too. {ONE_MASK}'
 )
+CONCEPT_TOOLTIP = SELECTION_TOOLTIP.replace(ONE_MASK, f'"a #2" is the second a from the left, where there are several. {ONE_MASK}')
 IMAGE_TOOLTIP = "The decoded picture or clip, or a scaled copy: edges follow it, and its size is taken."
 
 

@@ -13,6 +13,9 @@ class Told(list[str]):
         say(text)
         self.append(text)
 
+    def alone(self) -> dict:
+        return shown(list(self))
+
     def beside(self, preview) -> dict:
         """What the interface gets: a preview, and what was told."""
         return preview.as_dict() | shown(list(self))

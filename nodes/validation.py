@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ..concept_core.concepts.names import check_names, parse_concepts
+from ..concept_core.masks.several import parse_repaints
 from ..concept_core.recording.blocks import check_blocks
 from ..concept_core.recording.window import check_window
 
@@ -38,6 +39,11 @@ def keep_vectors(text: str | None):
 def concepts(text: str | None):
     if text is not None:
         check_names(parse_concepts(text))
+
+
+def repaints(text: str | None):
+    if text is not None:
+        parse_repaints(text)
 
 
 def chosen(text: str | None):

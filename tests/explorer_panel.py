@@ -4,6 +4,7 @@ import base64
 import re
 
 import numpy as np
+from PIL import Image
 
 CONCEPTS = ["circle", "square", "star", "grass"]
 NODE = "app.graph.nodes.find((node) => node.type === 'ConceptAttentionExplorer')"
@@ -109,3 +110,24 @@ def places(explorer):
     explorer.button("Heatmap").click()
     explorer.page.locator(".concept-explorer label input").fill("0.7")
     return found
+
+
+def masked(explorer):
+    """What the mask view leaves light."""
+    explorer.button("Mask").click()
+    explorer.page.locator(".concept-explorer label input").fill("1")
+    return (explorer.drawn() != [12, 12, 16]).any(2)
+
+
+def made_by(explorer, node_type):
+    """The masks that the last run's node of that type showed, [H, W] of booleans each."""
+    images = explorer.page.evaluate(
+        """async (type) => {
+            const { api } = await import('/scripts/api.js')
+            const history = await (await api.fetchApi('/history?max_items=1')).json()
+            const [{ outputs }] = Object.values(history)
+            return outputs[app.graph.nodes.find((node) => node.type === type).id].images.map(({ filename }) => filename)
+        }""",
+        node_type,
+    )
+    return [np.asarray(Image.open(explorer.temporary / name).convert("L")) > 127 for name in images]

@@ -11,7 +11,7 @@ import { wordsOf } from './explorer/words.js'
 import { onPreferred, preferred } from './settings.js'
 
 const NODE = 'ConceptAttentionExplorer'
-const STATE = 'concept_explorer' // among the node's properties: view, opacity, picture, beside, a key, and which mask was edited where
+const STATE = 'concept_explorer' // among the node's properties: view, opacity, picture, beside, things, a key, and which mask was edited where
 const FRESH = { view: 'heatmap', picture: 0 }
 const SIZE = [360, 600]
 
@@ -33,7 +33,8 @@ app.registerExtension({
   getNodeMenuItems(node) {
     const panel = panels.get(node)
     if (!panel?.maps) return []
-    return panel.actions.map(({ name, act }) => ({ content: panel.host.words[name], callback: act }))
+    const there = panel.actions.filter(({ isThere }) => !isThere || isThere())
+    return there.map(({ name, act }) => ({ content: panel.host.words[name], callback: act }))
   },
 })
 

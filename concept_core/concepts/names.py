@@ -7,13 +7,18 @@ from typing import NamedTuple
 ALL = "*"
 TAKE = "-"
 SIGN = re.compile(r"\+|(?<=\s)-(?=\s)")
+NUMBERED = re.compile(r"(.*\S)\s*#\s*([1-9]\d*)", re.DOTALL)
 
 
 class Term(NamedTuple):
-    """Of "a + b - c" one name, and whether it is taken away."""
+    """Of "a #2 + b - c" one name, whether it is taken away, and which of its things is meant: 2 is the second from the left, 0 all."""
 
     name: str
     less: bool = False
+    thing: int = 0
+
+    def __str__(self):
+        return f"{self.name} #{self.thing}" if self.thing else self.name
 
 
 def parse_concepts(text: str) -> list[str]:
@@ -41,16 +46,26 @@ def joined(text: str, names, named=named) -> list[Term] | None:
     return _terms(text, names, named, False)
 
 
-def _terms(text, names, named, less):
-    text = text.strip()
+def term_of(text: str, names, named=named, less: bool = False) -> Term | None:
+    """A name, or "a #2"; None if it is neither. A name that holds a number goes first."""
     whole = named(text, names)
     if whole is not None:
-        return [Term(whole, less)]
+        return Term(whole, less)
+    numbered = NUMBERED.fullmatch(text)
+    name = named(numbered[1], names) if numbered else None
+    return Term(name, less, int(numbered[2])) if numbered and name is not None else None
+
+
+def _terms(text, names, named, less):
+    text = text.strip()
+    whole = term_of(text, names, named, less)
+    if whole is not None:
+        return [whole]
     for sign in reversed(list(SIGN.finditer(text))):
-        first = named(text[: sign.start()].strip(), names)
+        first = term_of(text[: sign.start()].strip(), names, named, less)
         rest = _terms(text[sign.end() :], names, named, sign[0] == TAKE) if first is not None else None
         if first is not None and rest:
-            return [Term(first, less), *rest]
+            return [first, *rest]
     return None
 
 
@@ -67,5 +82,5 @@ def check_names(shown: list[str], hidden: Sequence[str] = ()):
     for name in (*shown, *hidden):
         if name == ALL:
             raise ValueError(f'A concept cannot be called "{ALL}", which stands for all concepts: write it in words.')
-        if joined(name, {*shown, *hidden} - {name}, itself):
+        if len(joined(name, {*shown, *hidden} - {name}, itself) or ()) > 1:
             raise ValueError(f'"{name}" joins concepts that are named too: leave it out here, and write it in Concept Mask.')

@@ -1,12 +1,23 @@
 """What a prompt names: its words without those that name nothing in the picture."""
 
 import re
+from collections.abc import Sequence
 
 # What fills a picture around a thing. Chosen on drawn scenes and in no other way: docs/masks.md.
 GENERIC_WORDS = ("sky", "ground", "grass", "water", "sand", "snow", "wall", "brick wall", "floor", "trees")
 MOST = 16  # phrases: what a long prompt names first
 WEIGHTED = r"(?::\s*[-+]?[\d.]+\s*)?\)|\("  # "(word:1.2)"
+BETWEEN_WORDS = r"(?:[\s()\[\]{}]|:[\d.]+)+"
 BY_NAME = r"<[^>]*>|\bembedding:\S+"  # LoRAs and embeddings
+NO_WORDS = r"\b__\S+__\b|\b(?:BREAK|AND|ADDCOMM|ADDBASE|ADDROW|ADDCOL)\b"  # wildcards, and what parts prompts in other nodes
+THINGS_IN_ING = set(
+    """
+    king ring wing string spring thing something nothing everything building painting drawing ceiling clothing evening morning lightning
+    sling swing sibling wedding earring dumpling duckling gosling seedling pudding viking railing awning icing stocking lining wiring
+    parking crossing landing opening housing bedding darling sterling awning herring starling
+    """.split()
+)
+LINKING = set("wearing holding carrying wielding featuring showing depicting containing including using facing looking".split())
 # Words that part phrases: those that only hold a sentence together, count or compare, and those for the picture itself.
 BETWEEN = set(
     """
@@ -36,6 +47,61 @@ def phrases(prompt: str) -> list[str]:
             else:
                 phrase.append(word)
     return list(dict.fromkeys(filter(None, found)))[:MOST]
+
+
+def things_named(prompt: str, most: int = MOST, single_words: bool = False) -> list[str]:
+    """["girl", "red hat", "beach"] of "a girl wearing a (red hat:1.2) on the beach"; each once, in their order, at most so many.
+
+    A phrase ends at punctuation, at a word that names nothing in a picture (BETWEEN, LINKING), and at what somebody does: "dogs running".
+    Only spaces, brackets and weights part the words within it. What has no letters, wildcards such as __animal__ and
+    words of prompt syntax are left out. single_words: each word alone.
+    """
+    text = re.sub(WEIGHTED, "", re.sub(NO_WORDS, ",", re.sub(BY_NAME, ",", prompt)))
+    found: list[str] = []
+    for clause in re.split(r"[^\w '’-]+", text):
+        phrase: list[str] = []
+        for word in [word.strip("'’-") for word in clause.split()]:
+            if names_nothing(word):
+                found.append(" ".join(phrase))
+                phrase = []
+            elif phrase and is_doing(word):
+                found += [" ".join(phrase), word]
+                phrase = []
+            else:
+                phrase.append(word)
+        found.append(" ".join(phrase))
+    if single_words:
+        found = [word for phrase in found for word in phrase.split()]
+    once: dict[str, str] = {}
+    for phrase_found in filter(None, found):
+        once.setdefault(phrase_found.casefold(), phrase_found)
+    return list(once.values())[:most]
+
+
+def places_in(prompt: str, names: Sequence[str]) -> list[tuple[int, int, int]]:
+    """[(start, end, place of the name)] of every place where one of the names stands in a prompt, none over another; longer names first.
+
+    In upper or lower case, in singular or plural, and whatever brackets and weights stand between its words.
+    """
+    taken, found = [False] * len(prompt), []
+    for place in sorted(range(len(names)), key=lambda place: -len(names[place])):
+        words = [re.escape(word) for word in names[place].split()]
+        pattern = rf"(?<!\w){BETWEEN_WORDS.join(words)}s?(?!\w)"
+        for match in re.finditer(pattern, prompt, re.IGNORECASE) if words else ():
+            start, end = match.span()
+            if not any(taken[start:end]):
+                taken[start:end] = [True] * (end - start)
+                found.append((start, end, place))
+    return sorted(found)
+
+
+def names_nothing(word: str) -> bool:
+    return word.lower() in BETWEEN | LINKING or not re.search(r"[^\W\d_]", word)
+
+
+def is_doing(word: str) -> bool:
+    """Whether it tells what somebody does, as "wearing" does and "building" does not."""
+    return word.lower().endswith("ing") and word.lower() not in THINGS_IN_ING
 
 
 def content_words(prompt: str) -> list[str]:

@@ -2,27 +2,35 @@
 
 import base64
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 
+import numpy as np
+import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from ..concepts.prompt_words import places_in
 from ..maps.maps import Maps
-from ..maps.pictures import pictures_for
+from ..maps.pictures import pictures_for, size_for
 from ..maps.presence import presence
 from ..maps.selection import select, select_known
-from ..masks.masks import EDGE_RADIUS, MIN_AREA, ON_THE_WAY, at_pixels, empty_mask, masks, say
+from ..masks.masks import ON_THE_WAY, empty_mask, masks, say
+from ..masks.pixels import EDGE_RADIUS, at_pixels
+from ..masks.things import MIN_AREA, things_of
 from .colormaps import COLORMAPS
 from .palette import colours_of
 
 LEVELS = 65535  # of a value in 16 bit
 DRAWN = 768  # side of what the browser draws, in pixels
+TOLD_APART_TOGETHER = 2**24  # pixels of the maps that tell touching things apart
+MOST_THINGS = 255  # of a concept, that can be told apart in the browser
 DRAWN_TOGETHER = 2**23  # pixels of all maps with edges: about a second, and some MB
 
 
-def explorable(maps: Maps) -> dict:
+def explorable(maps: Maps, prompt: str = "") -> dict:
     """What the browser draws from, as JSON: names, sizes and colours, and the maps at their own resolution.
 
-    Of a clip they are those of each frame.
+    Of a clip they are those of each frame. `prompt`: its text, and [start, end, place] of what it says of the concepts, in UTF-16 units.
 
     `presence` [B][shown], of shares. `values` is base64 of little-endian uint16 [B, C, h, w], evenly spaced from `low` to
     `high`, which are 0 and 1 of shares.
@@ -46,7 +54,14 @@ def explorable(maps: Maps) -> dict:
         "colours": colours_of(maps.names[: maps.num_shown]),
         "colormaps": {name: colours.split() for name, colours in COLORMAPS.items()},
         "min_area": MIN_AREA,
+        "prompt": {"text": prompt, "places": in_utf_16(prompt, places_in(prompt, maps.names))},
     }
+
+
+def in_utf_16(text: str, places: list[tuple[int, int, int]]) -> list[list[int]]:
+    """(start, end, …) as the browser counts letters."""
+    at = [0, *accumulate(1 + (ord(letter) > 0xFFFF) for letter in text)]
+    return [[at[start], at[end], place] for start, end, place in places]
 
 
 def with_edges(maps: Maps, image: Tensor) -> Iterator[Tensor]:
@@ -62,6 +77,35 @@ def with_edges(maps: Maps, image: Tensor) -> Iterator[Tensor]:
         low, high = values.amin((1, 2), keepdim=True), values.amax((1, 2), keepdim=True)
         levels = (at_pixels(maps, values, small, EDGE_RADIUS) - low) / (high - low).clamp(min=1e-30)
         yield (levels * 255).round_().clamp_(0, 255).byte()
+
+
+def with_things(maps: Maps, image: Tensor | None) -> Iterator[Tensor]:
+    """For each picture [C, H, W] uint8 of that size: whose a pixel is among a concept's things, 1 to 255, and 0 if it has none (things_of).
+
+    Nothing of a clip or of raw scores, which have none. Where so many touch that it would take long, a concept has none either.
+    """
+    if maps.is_clip or not maps.softmaxed:
+        return
+    left = TOLD_APART_TOGETHER
+
+    def afford(pixels):
+        nonlocal left
+        if pixels > left:
+            return False
+        left -= pixels
+        return True
+
+    size = size_for(maps, image)
+    places = range(len(maps.names))
+    down, across = (at_centres(side, drawn) for side, drawn in zip(size, drawn_size(size, len(maps.values) * len(places))))
+    for number, picture in enumerate(pictures_for(maps, image)):
+        owners = [things_of(maps.of_picture(number), place, picture, afford)[np.ix_(down, across)] for place in places]
+        yield torch.from_numpy(np.stack([np.where(them <= MOST_THINGS, them, 0) for them in owners]).astype(np.uint8))
+
+
+def at_centres(pixels: int, drawn: int) -> np.ndarray:
+    """[drawn] int: which of so many pixels in a row lies in the middle of each that is drawn."""
+    return ((np.arange(drawn) + 0.5) * pixels / drawn).astype(int)
 
 
 def drawn_size(size: tuple[int, int], count: int) -> tuple[int, int]:

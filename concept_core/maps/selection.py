@@ -1,21 +1,23 @@
-"""Which concepts a user means: "dragon", "dragon + rock", "dragon - rock", "dragon, rock", "*" or "* - rock"."""
+"""Which concepts a user means: "dragon", "dragon + rock", "dragon - rock", "dragon #2", "dragon, rock", "*" or "* - rock"."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..concepts.names import ALL, Term, joined, named, parse_concepts, pieces
+from ..concepts.names import ALL, Term, joined, parse_concepts, pieces, term_of
 from .maps import Maps
 
 
 @dataclass(frozen=True)
 class Selection:
-    """One concept, or several joined, or less others. members, less: their places in the maps' names."""
+    """One concept, or several joined, or less others. members, less: their places in the maps' names. things: for each member which of its
+    things are meant, from 1 on, from left to right, or none for all; empty if all are meant of all members."""
 
     label: str
     members: tuple[int, ...]
     less: tuple[int, ...] = ()
+    things: tuple[tuple[int, ...], ...] = ()
 
     def of(self, values: Tensor, softmaxed: bool) -> Tensor:
         """[B, C, ...] → [B, ...]: the sum of the members' shares, or their highest raw score; less that of the others, so it can be
@@ -30,7 +32,7 @@ def _joined(values, softmaxed):
 
 def select(maps: Maps, text: str) -> list[Selection]:
     """A name is one concept, "a + b" joins two, "a - b" is where a is more than b, by how much. A comma or a line end parts two selections.
-    "*" is all that are shown, each alone, and "* - a" all but a.
+    "*" is all that are shown, each alone, and "* - a" all but a. "a #2" is the second of a's things from the left.
 
     Names of the background list can be chosen too; case matters only where it tells two of them apart. ValueError lists the names if one
     is not there, or if none is given.
@@ -52,26 +54,41 @@ def select_known(maps: Maps, text: str) -> tuple[list[Selection], list[str]]:
         terms = joined(part, names)
         label = part
         if terms is None:
-            meant = [(name, less, named(name, names)) for name, less in pieces(part)]
-            unknown += dict.fromkeys(name for name, _, known in meant if known is None)
-            terms = [Term(known, less) for _, less, known in meant if known is not None]
-            label = "".join(f" {'-' if less else '+'} {name}" for name, less in terms).removeprefix(" + ")
-        if terms[:1] == [Term(ALL)] and all(less for _, less in terms[1:]):
-            left_out = [name for name, _ in terms]
+            meant = [(piece.name, term_of(piece.name, names, less=piece.less)) for piece in pieces(part)]
+            unknown += dict.fromkeys(name for name, known in meant if known is None)
+            terms = [known for _, known in meant if known is not None]
+            label = _written(terms)
+        taken = [term for term in terms if term.less and term.thing]
+        if taken:  # a thing has no map of its own that could be taken away
+            unknown += dict.fromkeys(map(str, taken))
+            terms = [term for term in terms if term not in taken]
+            label = _written(terms)
+        if terms[:1] == [Term(ALL)] and all(term.less for term in terms[1:]):
+            left_out = [term.name for term in terms]
             selections += [Selection(name, (at,)) for at, name in enumerate(maps.names[: maps.num_shown]) if name not in left_out]
-        elif any(name == ALL for name, _ in terms):
+        elif any(term.name == ALL for term in terms):
             unknown.append(ALL)
-        elif not all(less for _, less in terms):
-            selections.append(Selection(label, *(_places(maps.names, terms, less) for less in (False, True))))
+        elif not all(term.less for term in terms):
+            selections.append(_selection(label, maps.names, terms))
     return selections, unknown
 
 
-def _places(names, terms, less):
-    return tuple(dict.fromkeys(names.index(term.name) for term in terms if term.less == less))
+def _written(terms):
+    return "".join(f" {'-' if term.less else '+'} {term}" for term in terms).removeprefix(" + ")
+
+
+def _selection(label, names, terms):
+    members, less = (tuple(dict.fromkeys(names.index(term.name) for term in terms if term.less == taken)) for taken in (False, True))
+    numbers = [[term.thing for term in terms if not term.less and names.index(term.name) == place] for place in members]
+    things = tuple(() if 0 in those else tuple(dict.fromkeys(those)) for those in numbers)
+    return Selection(label, members, less, things if any(things) else ())
 
 
 def _there_are(names):
-    return f'There are: {", ".join(names)}. Write one of them, "a + b" to join two, "a - b" to take one away, or "*" for all.'
+    return (
+        f'There are: {", ".join(names)}. Write one of them, "a + b" to join two, "a - b" to take one away, "a #2" for the second a from '
+        'the left, or "*" for all.'
+    )
 
 
 def gather(values: Tensor, selections: list[Selection], softmaxed: bool) -> Tensor:

@@ -12,8 +12,9 @@ from ..maps.maps import Maps
 from ..maps.pictures import by_picture
 from ..maps.presence import presence
 from ..maps.selection import select
-from .masks import MIN_AREA, masks
+from .masks import masks
 from .morphology import CORNERS_CONNECT, without_small_parts
+from .things import MIN_AREA
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,17 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..maps.maps import Maps
 from ..maps.pictures import pictures_for, room_for, size_for
 from ..maps.presence import ABSENT, presence
-from ..maps.resize import upsample
 from ..maps.selection import Selection, at_least_0, select
 from . import morphology, thresholds
-from .edges import follow_edges
+from .pixels import EDGE_RADIUS, at_pixels
+from .things import things_of
 
 RELATIVE = {
     "soft": thresholds.soft,
@@ -22,9 +23,6 @@ RELATIVE = {
 }  # they stretch each map, so an absent concept's too
 METHODS = ("soft", "threshold", "mean", "otsu", "winner")
 ON_THE_WAY = "on the way"  # of each map from its lowest to its highest: a threshold for raw scores, and no choice of the mask node
-EDGE_RADIUS = 32
-CELLS_PER_RADIUS = 4
-MIN_AREA = 0.001  # of the picture
 
 
 def say(text: str):
@@ -51,7 +49,8 @@ def masks(
 
     image: see pictures_for; the masks take its size and, unless edge_radius is 0, its edges. edge_radius: how far edges
     move, in pixels of the sampled picture. grow and feather: in pixels of the mask. min_area: a share of the picture.
-    progress is called after each mask. A concept that is not found has a mask of zeros, and tell is called with a sentence on it.
+    progress is called after each mask. A concept that is not found has a mask of zeros, and tell is called with a sentence on it. Of a
+    thing, "a #2", it is the mask of a within that thing (things_of), before small parts are dropped.
     ValueError for an unknown concept, raw scores where the method compares shares, values out of range.
     """
     if not 0 <= threshold <= 1:
@@ -63,12 +62,15 @@ def masks(
             raise ValueError(f"{name} must be 0 or more, it is {value:g}.")
     selections = select(maps, concept)
     check_that_concepts_compete(maps)
+    check_things(maps, selections)
     maps, pictures = maps.at_pictures(), pictures_for(maps, image)
     result, by_picture = room_for(maps, len(selections), *size_for(maps, image))
     chosen = Chosen.of(maps, selections)
     found, left = torch.empty(2, maps.num_pictures, len(selections), dtype=torch.bool)
     for number, picture in enumerate(pictures):
         for place, mask in enumerate(_cut(maps, chosen, number, method, threshold, picture, edge_radius)):
+            if selections[place].things:
+                mask = mask * _within_things(maps.of_picture(number), selections[place], picture)
             finished = morphology.finish(mask.numpy(), min_area, fill_holes, grow, feather)
             by_picture[number, place] = torch.from_numpy(finished)
             found[number, place], left[number, place] = bool(mask.any()), bool(finished.any())
@@ -106,16 +108,6 @@ def _strongest(values: Tensor) -> Tensor:
         winner.masked_fill_(value > highest, place)
         torch.maximum(highest, value, out=highest)
     return winner
-
-
-def at_pixels(maps: Maps, values: Tensor, picture: Tensor | None, edge_radius: int) -> Tensor:
-    """[N, h, w] of one picture → [N, H, W], smooth, with the picture's edges if there is one [H, W, 3]."""
-    size = maps.image_size if picture is None else tuple(picture.shape[:2])
-    if picture is None or edge_radius == 0:
-        return upsample(values[None], maps.pixels_per_token, maps.image_size, size)[0]
-    scale = size[0] / maps.image_size[0]
-    cell = max(1, round(scale * min(edge_radius / CELLS_PER_RADIUS, maps.pixels_per_token)))
-    return follow_edges(upsample(values[None], maps.pixels_per_token, maps.image_size, size, cell)[0], picture, cell)
 
 
 @dataclass(frozen=True)
@@ -170,6 +162,26 @@ def _winning(maps, selections, picture, edge_radius):
 def _highest_of_others(values, selection):
     others = [place for place in range(len(values)) if place not in selection.members]
     return values[others].amax(0) if others else values.new_tensor(-torch.inf)
+
+
+def _within_things(maps, selection, picture):
+    """[H, W] bool of a single picture: the things that are meant, of each member where it has most."""
+    owners = [things_of(maps, place, picture) if numbers else None for place, numbers in zip(selection.members, selection.things)]
+    strongest = _strongest(at_pixels(maps, maps.values[0, list(selection.members)], picture, EDGE_RADIUS))
+    meant = [
+        strongest == at if owner is None else (strongest == at) & torch.from_numpy(np.isin(owner, numbers))
+        for at, (owner, numbers) in enumerate(zip(owners, selection.things))
+    ]
+    return torch.stack(meant).any(0)
+
+
+def check_things(maps: Maps, selections: list[Selection]):
+    """ValueError where a thing is named in what has none."""
+    numbered = [selection.label for selection in selections if selection.things]
+    if numbered and maps.is_clip:
+        raise ValueError(f'These maps are of a clip. Its things are not followed through it: leave out the number in "{numbered[0]}".')
+    if numbered:
+        maps.check_softmax("Raw scores cannot tell things apart")
 
 
 def check_that_concepts_compete(maps: Maps):

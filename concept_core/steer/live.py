@@ -36,8 +36,11 @@ def check_steerable(recording: Recording, concept: str):
             f'"{names[0]}" is the only concept and has nothing to compete with, so nothing tells where it is: name what else is to be in '
             "the picture in Encode Concepts, among the concepts or as background."
         )
-    if joined(concept, names) is None:
+    terms = joined(concept, names)
+    if terms is None:
         raise ValueError(f'There is no concept {concept!r}. There are: {", ".join(names)}. Write one of them, or "a + b" to join two.')
+    if any(term.thing for term in terms):
+        raise ValueError(f"{concept!r}: things of a kind are told apart in a picture that is done. Leave out the number here.")
 
 
 def check_picture(run: Run):

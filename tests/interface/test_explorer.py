@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from editor import BOTH_RENDERINGS
-from explorer_panel import CONCEPTS, NODE, places
+from explorer_panel import CONCEPTS, NODE, made_by, masked, places
 from PIL import Image
 
 
@@ -137,13 +137,6 @@ def test_the_mask_opens_in_the_mask_editor_and_what_is_painted_stays(explorer):
 
 
 LOADERS = "() => app.graph.nodes.filter((node) => node.type === 'LoadImage').length"
-
-
-def masked(explorer):
-    """What the mask view leaves light."""
-    explorer.button("Mask").click()
-    explorer.page.locator(".concept-explorer label input").fill("1")
-    return (explorer.drawn() != [12, 12, 16]).any(2)
 
 
 def save(dialog):
@@ -320,20 +313,6 @@ def test_names_that_are_not_there_are_left_out_and_named(explorer):
     explorer.set_widget("pinned", "circle")
     explorer.run()
     assert told.is_hidden()
-
-
-def made_by(explorer, node_type):
-    """The masks that the last run's node of that type showed, [H, W] of booleans each."""
-    images = explorer.page.evaluate(
-        """async (type) => {
-            const { api } = await import('/scripts/api.js')
-            const history = await (await api.fetchApi('/history?max_items=1')).json()
-            const [{ outputs }] = Object.values(history)
-            return outputs[app.graph.nodes.find((node) => node.type === type).id].images.map(({ filename }) => filename)
-        }""",
-        node_type,
-    )
-    return [np.asarray(Image.open(explorer.temporary / name).convert("L")) > 127 for name in images]
 
 
 @pytest.mark.parametrize("text", ["star", "circle + star", "circle, star"])

@@ -19,9 +19,13 @@ SOURCES = [
     "06 Masks for a photo (demo)",
     "03 Heatmaps (demo)",
     "25 Repaint one of several (demo)",
+    "36 Explain my prompt (demo)",
+    "37 Pick the best of a batch (demo)",
+    "38 Repaint several things in one go (demo)",
 ]
 WIDEST = 900
 FIRST = "01 Explore concepts (demo)"
+EXPLAINED = "36 Explain my prompt (demo)"
 
 
 def open_help(editor, name, title, language):
@@ -184,6 +188,15 @@ def test_the_picture_of_the_first_graph(asked_to_write, editor, live):
     right, bottom = (max(box[at] + box[size] for box in boxes) + 12 for at, size in (("x", "width"), ("y", "height")))
     shown = editor.page.screenshot(clip={"x": left, "y": top, "width": right - left, "height": bottom - top})
     Image.open(io.BytesIO(shown)).convert("RGB").save(node_texts.ROOT / "docs" / "first_graph.jpg", quality=85)
+
+
+@pytest.mark.parametrize("editor", [AS_ELEMENTS], indirect=True)
+def test_the_picture_of_the_prompt(asked_to_write, editor, live):
+    """The panel with a prompt: its template's card."""
+    explorer = Explorer(editor, live.workflow_file(EXPLAINED))
+    explorer.run()
+    explorer.page.locator(".concept-explorer .prompt span").first.hover()
+    squared(shot(editor.page.locator(".concept-explorer"))).save(node_texts.ROOT / "example_workflows" / f"{EXPLAINED}.jpg", quality=90)
 
 
 def shot(locator):

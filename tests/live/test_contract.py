@@ -17,8 +17,8 @@ def contract_of(node_type):
     inputs = []
     for name, kind, options in node_texts.inputs(node_type):
         about = {key: options[key] for key in KEPT if key in options}
-        if node_type["name"] in ("ConceptAttentionLoadMaps", "ConceptAttentionLoadRecording"):
-            del about["options"]  # the files there are
+        if node_type["name"] in ("ConceptAttentionLoadMaps", "ConceptAttentionLoadRecording") or name in ("sampler_name", "scheduler"):
+            del about["options"]  # the files there are, the samplers that ComfyUI has
         inputs.append({"name": name, "type": kind, "optional": options["optional"], **about})
     outputs = [{"name": name, "type": kind} for name, kind in zip(node_type["output_name"], node_type["output"])]
     return {

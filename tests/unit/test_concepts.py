@@ -1,6 +1,6 @@
 import pytest
 from concept_attention.concept_core.concepts.names import check_names, joined, parse_concepts
-from concept_attention.concept_core.concepts.prompt_words import MOST, overlap, phrases
+from concept_attention.concept_core.concepts.prompt_words import MOST, overlap, phrases, places_in, things_named
 from concept_attention.concept_core.families.double_stream import last_fifth
 from concept_attention.concept_core.recording.blocks import check_blocks, parse_blocks
 
@@ -43,7 +43,7 @@ def test_concepts_are_split_at_commas_and_lines(text, names):
 def test_joined_names(text, names):
     some = {"a", "b", "c", "C++"} | ({"a + b"} if "c" in text else set())
     terms = joined(text, some)
-    assert (terms and ["-" * less + name for name, less in terms]) == names
+    assert (terms and ["-" * term.less + str(term) for term in terms]) == names
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,48 @@ def test_phrases_of_a_prompt(prompt, expected):
 
 def test_a_long_prompt_gives_its_first_phrases():
     assert phrases(", ".join(f"thing{i}" for i in range(100))) == [f"thing{i}" for i in range(MOST)]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "things"),
+    [
+        ("a red circle and a blue (square:1.3) on grass", ["red circle", "blue square", "grass"]),
+        ("a girl wearing a (red hat:1.2), holding an umbrella", ["girl", "red hat", "umbrella"]),
+        ("girl wearing red hat", ["girl", "red hat"]),
+        ("two dogs running in the park, a running horse", ["dogs", "running", "park", "running horse"]),
+        ("an old stone building, the king's crown", ["old stone building", "king's crown"]),
+        ("((castle)) [moon|river] <lora:ink:0.8> embedding:bad-hands (embedding:x:1.1)", ["castle", "moon", "river"]),
+        ("horse BREAK __animal__ in 1920s Paris, 1girl, 0.5, {cat|dog}", ["horse", "1920s Paris", "1girl", "cat", "dog"]),
+        ("masterpiece, best quality, (snow-capped mountain:0.9) at golden hour", ["snow-capped mountain", "golden hour"]),
+        ("Sky, sea\nsky; Sea", ["Sky", "sea"]),
+        ("一只猫，红色的车", ["一只猫", "红色的车"]),
+        ("the (very:1.4) and of", []),
+        ("", []),
+    ],
+)
+def test_things_that_a_prompt_names(prompt, things):
+    assert things_named(prompt) == things
+
+
+def test_things_may_be_single_words_and_a_few():
+    prompt = "a (red:1.2) circle and a red square"
+    assert things_named(prompt) == ["red circle", "red square"] and things_named(prompt, 1) == ["red circle"]
+    assert things_named(prompt, single_words=True) == ["red", "circle", "square"]
+
+
+def test_where_names_stand_in_a_prompt():
+    def stand(prompt, *names):
+        return [(prompt[start:end], names[place]) for start, end, place in places_in(prompt, names)]
+
+    assert stand("a (red:1.2) circle, a Circle on grass", "circle", "red circle", "sky") == [
+        ("red:1.2) circle", "red circle"),
+        ("Circle", "circle"),
+    ]
+    assert stand("two dogs and a dogma, dog's", "dog") == [("dogs", "dog"), ("dog", "dog")]
+    assert stand("c++ and C", "c", "c++") == [("c++", "c++"), ("C", "c")]
+    for prompt in ("a girl wearing a (red hat:1.2), holding an umbrella", "((castle)) [moon|river]", "一只猫，红色的车"):
+        names = things_named(prompt)
+        assert [names[place] for _, _, place in places_in(prompt, names)] == names
 
 
 @pytest.mark.parametrize(

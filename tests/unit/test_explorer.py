@@ -4,8 +4,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from concept_attention.concept_core.draw.explorer import DRAWN_TOGETHER, drawn_size, explorable, selected_mask, with_edges
-from concept_attention.concept_core.masks.masks import at_pixels, masks
+from concept_attention.concept_core.draw.explorer import DRAWN_TOGETHER, drawn_size, explorable, selected_mask, with_edges, with_things
+from concept_attention.concept_core.masks.masks import masks
+from concept_attention.concept_core.masks.pixels import at_pixels
+from concept_attention.concept_core.masks.things import things_of
 from drawn_maps import maps, painted
 
 
@@ -77,6 +79,23 @@ def test_the_browser_gets_the_maps_with_the_pictures_edges():
         values = made.values[number]
         low, high = values.amin((1, 2), keepdim=True), values.amax((1, 2), keepdim=True)
         torch.testing.assert_close(low + levels / 255 * (high - low), at_pixels(made, values, image[number], 32), atol=0.002, rtol=0)
+
+
+def test_the_browser_gets_whose_each_pixel_is():
+    made = maps(batch=2)
+    for image in (None, painted(made), painted(made, (192, 256))):
+        sent = list(with_things(made, image))
+        assert len(sent) == 2
+        for number, owners in enumerate(sent):
+            for place in range(4):
+                expected = things_of(made.of_picture(number), place, None if image is None else image[number])
+                assert np.array_equal(owners[place], expected)
+        assert [int(owners.max()) for owners in sent[0]] == [1, 1, 0, 1]
+    large = painted(made, (1536, 2048))
+    owners, whole = next(with_things(made, large)), things_of(made.of_picture(0), 1, large[0])
+    rows, columns = ((np.arange(side) + 0.5) * 8 / 3 for side in owners.shape[1:])
+    assert owners.shape == (4, 576, 768) and np.array_equal(owners[1], whole[np.ix_(rows.astype(int), columns.astype(int))])
+    assert not list(with_things(maps(softmaxed=False), None))
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@ import pytest
 import torch
 from concept_attention.concept_core.maps.maps import Maps
 from concept_attention.concept_core.masks.boxes import boxes
-from concept_attention.concept_core.masks.instances import ORDERS, instances, peaks_of
+from concept_attention.concept_core.masks.instances import ORDERS, instances
 from concept_attention.concept_core.masks.masks import masks
+from concept_attention.concept_core.masks.things import peaks_of, things_of
 from scipy import ndimage
 
 NAMES = ("dog", "cat", "rest")
@@ -125,7 +126,48 @@ def test_what_is_not_there_has_no_things_and_that_is_told():
     assert told == ["nothing is found of cat in picture 1."]
 
 
+@pytest.mark.parametrize("things", [APART, TOUCHING])
+@pytest.mark.parametrize("image", [False, True])
+def test_a_number_in_concept_mask_is_the_same_thing_to_the_pixel(things, image):
+    made = maps_of(things)
+    made.values[:, 1, :2, :4], made.values[:, 2, :2, :4] = 0.97, 0.02
+    picture = painted(made) if image else None
+    found = instances(made, "dog", picture)[0]
+    for number, thing in enumerate(found, 1):
+        assert np.array_equal(masks(made, f"dog #{number}", "soft", image=picture)[0], thing.mask) and thing.mask.any()
+    owners = things_of(made, 0, picture[0] if image else None)
+    for method in ("threshold", "otsu", "winner"):
+        whole = masks(made, "dog", method, image=picture)[0].numpy()
+        for number in range(1, len(found) + 1):
+            assert np.array_equal(masks(made, f"dog #{number}", method, image=picture)[0], np.where(owners == number, whole, 0))
+    first, rest = masks(made, "dog #1, dog #2 + dog #3", "threshold", image=picture)
+    assert torch.equal(first + rest, masks(made, "dog", "threshold", image=picture)[0])
+    second, cat, both, all_of_both = masks(made, "dog #2, cat, dog #2 + cat, dog + cat", "threshold", image=picture)
+    assert (both - torch.maximum(second, cat)).abs().sum() < 0.05 * both.sum() and (both * first).sum() == 0
+    assert torch.equal(both, all_of_both * both)
+
+
+def test_where_it_would_take_too_long_touching_things_are_not_told_apart():
+    asked = []
+    assert things_of(maps_of(TOUCHING), 0, None, lambda pixels: asked.append(pixels)).max() == 0 and asked == [2 * 192 * 192]
+    assert things_of(maps_of(APART), 0, None, lambda pixels: False).max() == 3  # which need no telling
+
+
+def test_a_thing_that_is_not_there_is_told():
+    told = []
+    assert not masks(maps_of(APART), "dog #4", tell=told.append).any() and told == ["nothing is found of dog #4 in picture 1."]
+    assert not masks(maps_of(APART), "cat #1", "threshold", 0, tell=told.append).any()
+    two = masks(maps_of(APART, {"left": APART["left"]}), "dog #2", tell=told.clear)
+    assert two[0].any() and not two[1].any()
+
+
 def test_what_cannot_be_told_apart_is_refused():
+    with pytest.raises(ValueError, match='"dog #2" is one thing already: leave out its number, and choose with skip'):
+        instances(maps_of(APART), "dog #2")
+    with pytest.raises(ValueError, match='of a clip. Its things are not followed through it: leave out the number in "dog #2"'):
+        masks(maps_of(APART, APART, frames_per_latent=4), "dog #2")
+    with pytest.raises(ValueError, match="Raw scores cannot tell things apart: turn softmax on"):
+        masks(Maps(torch.rand(1, 2, 4, 4), ("dog", "cat"), 2, False, (64, 64), 16), "dog #1", "mean")
     with pytest.raises(ValueError, match="cannot follow a thing from frame to frame: use Concept Mask"):
         instances(maps_of(APART, APART, frames_per_latent=4), "dog")
     with pytest.raises(ValueError, match="turn softmax on in Decode"):

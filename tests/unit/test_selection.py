@@ -49,6 +49,10 @@ def test_what_is_chosen(text, expected):
         ("rock-sky", "There is no map of 'rock-sky'"),  # names hold hyphens
         ("- rock", "There is no map of '- rock'"),
         ("rock - *", "There is no map of '\\*'"),
+        ("rock - sky #1", "There is no map of 'sky #1'.*\"a #2\" for the second a from the left"),
+        ("* #2", "There is no map of '\\*'"),
+        ("cat #2", "There is no map of 'cat #2'"),
+        ("rock #0", "There is no map of 'rock #0'"),
         ("* + sky", "There is no map of '\\*'"),
         ("* - cat", "There is no map of 'cat'"),
         ("* - dragon - rock - c + d", "No concept is named"),
@@ -96,3 +100,18 @@ def test_in_the_explorer_names_that_are_not_there_are_left_out():
     ]:
         known, missing = select_known(MAPS, text)
         assert (", ".join(it.label for it in known), missing) == (label, unknown)
+
+
+def test_single_things():
+    def things(text):
+        return [(it.label, it.members, it.less, it.things) for it in select(MAPS, text)]
+
+    assert things("Rock #2") == [("Rock #2", (1,), (), ((2,),))]
+    assert things("rock#2, rock") == [("rock#2", (1,), (), ((2,),)), ("rock", (1,), (), ())]
+    assert things("rock #3 + dragon + rock #1 - sky") == [("rock #3 + dragon + rock #1 - sky", (1, 0), (3,), ((3, 1), ()))]
+    assert things("c + d #4 + dragon #1") == [("c + d #4 + dragon #1", (2, 0), (), ((4,), (1,)))]
+    assert things("rock #2 + rock") == [("rock #2 + rock", (1,), (), ())]  # all of them
+    known, unknown = select_known(MAPS, "rock #2 + cat - sky #1")
+    assert ([it.label for it in known], unknown) == (["rock #2"], ["cat", "sky #1"])
+    named = Maps(torch.zeros(1, 2, 2, 2), ("rock", "rock #2"), 2, True, (32, 32), 16)
+    assert [it.members for it in select(named, "rock #2, rock #1")] == [(1,), (0,)]  # a name that holds a number goes first

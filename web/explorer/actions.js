@@ -1,5 +1,5 @@
 // What the Explorer's small buttons and its node's menu do: take along the picture with its legend, the mask or the numbers, paint on the
-// mask, and set two concepts side by side.
+// mask, take single things, and set two concepts side by side.
 
 import { rgb } from './drawing.js'
 import { drag, maskFile, maskOf } from './mask_files.js'
@@ -10,8 +10,8 @@ const MARGIN = 12
 const LEAST_WIDTH = 512
 
 /**
- * [{ name, act, isOn, drag }] for buttons and for the node's menu; name: among the panel's words. isOn: of what stays on until the next
- * time. drag: fills the transfer of a button that can be dragged; whether it did.
+ * [{ name, act, isOn, isThere, drag }] for buttons and for the node's menu; name: among the panel's words. isOn: of what stays on until
+ * the next time. isThere: of what some maps have not. drag: fills the transfer of a button that can be dragged; whether it did.
  */
 export function actionsOf(panel) {
   const safely = (act) => async () => {
@@ -37,6 +37,12 @@ export function actionsOf(panel) {
       name: 'saveMask',
       act: () => withMask(() => saveMask(panel)),
       drag: (transfer) => withMask(() => drag(panel, transfer)),
+    },
+    {
+      name: 'things',
+      act: () => panel.set({ things: !panel.takesThings }),
+      isOn: () => panel.takesThings,
+      isThere: () => panel.maps.things.length > 0,
     },
     { name: 'compare', act: () => panel.set({ beside: !panel.isBeside }), isOn: () => panel.isBeside },
   ]

@@ -14,6 +14,7 @@ export const ICONS = {
   editMask: icon('M10.5 3l2.5 2.5-6.5 6.5H4V9.5zM2.5 14.5h11'),
   copyNumbers: icon('M3 6h10M3 10.5h10M6.5 2.5l-1.5 11M11 2.5l-1.5 11'),
   saveMask: icon('M2.5 2.5h11v11h-11zM8 5.2a2.8 2.8 0 1 0 .01 0z'),
+  things: icon('M4.5 5.5a2.6 2.6 0 1 0 .01 0zM11.5 5.5a2.6 2.6 0 1 0 .01 0zM9 13.5h5'),
   compare: icon('M1.5 4h5.5v8h-5.5zM9 4h5.5v8H9z'),
 }
 

@@ -10,7 +10,8 @@ export async function fetchMaps(file) {
   const about = await response.json()
   const pictures = await Promise.all(about.pictures.map(picture))
   const edges = await Promise.all(about.edges.map((file) => levels(file, about.names.length)))
-  return { maps: new ConceptMaps(about, edges), pictures }
+  const things = await Promise.all((about.things ?? []).map((file) => levels(file, about.names.length)))
+  return { maps: new ConceptMaps(about, edges, things), pictures }
 }
 
 async function picture(file) {

@@ -5,10 +5,14 @@ import { added, taken } from './selection.js'
 const LEVELS = 65535
 
 export class ConceptMaps {
-  /** edges: for each picture or frame and concept its map with the picture's edges, { width, height, levels }; none without pictures. */
-  constructor(about, edges) {
+  /**
+   * edges: for each picture or frame and concept its map with the picture's edges, { width, height, levels }; none without pictures.
+   * things: whose each pixel is among a concept's things, likewise, numbers from 1 on; none of clips and raw scores.
+   */
+  constructor(about, edges, things = []) {
     this.about = about
     this.edges = edges
+    this.things = things
     this.names = about.names
     this.shown = about.shown
     this.isClip = about.is_clip
@@ -53,6 +57,33 @@ export class ConceptMaps {
     return { width, height, values: atLeast0(values, places) }
   }
 
+  /** Which thing of a concept a spot of a picture so wide and high belongs to, or 0. */
+  thingAt(picture, place, { x, y }, width, height) {
+    const owners = this.things[picture]?.[place]
+    if (!owners) return 0
+    const at = (pixel, side, drawn) => Math.floor(((pixel + 0.5) * drawn) / side)
+    return owners.levels[at(y, height, owners.height) * owners.width + at(x, width, owners.width)]
+  }
+
+  /** How many things of a concept there are in a picture. */
+  countOf(picture, place) {
+    const owners = this.things[picture]?.[place]
+    return owners ? extremes(owners.levels)[1] : 0
+  }
+
+  /** 1 within the things that are meant, of each concept where it has most; edged: the map of one concept, like `edged`. */
+  withinThings(picture, members, edged) {
+    const all = added(members).map((place) => edged([place]))
+    const [{ width, height }] = all
+    return Uint8Array.from({ length: width * height }, (_, i) => {
+      let most = 0
+      for (let at = 1; at < all.length; at++) if (all[at].values[i] > all[most].values[i]) most = at
+      const meant = members.things[most]
+      const spot = { x: i % width, y: Math.floor(i / width) }
+      return !meant.length || meant.includes(this.thingAt(picture, members[most], spot, width, height)) ? 1 : 0
+    })
+  }
+
   /** From which value on the joined map is in a mask: the threshold of shares, and of raw scores that part of their way. */
   least(picture, places, threshold) {
     if (this.about.shares) return threshold
@@ -73,6 +104,11 @@ export class ConceptMaps {
   /** How sure the maps are that a concept is in the picture, 0 to 1; of raw scores their highest. */
   presence(picture, member) {
     return this.about.presence ? this.about.presence[picture][member] : extremes(this.map(picture, [member]))[1]
+  }
+
+  /** That too, of the background list as well, whose presence is not sent along. */
+  presenceOf(picture, member) {
+    return member < this.shown ? this.presence(picture, member) : extremes(this.map(picture, [member]))[1]
   }
 
   /** What `smooth` and `at` need for a width and height in pixels. */

@@ -33,6 +33,11 @@ export function withoutSmallParts(mask, width, leastPixels) {
   return kept
 }
 
+/** 1 where both have it. */
+export function intersection(one, other) {
+  return one.map((value, i) => value & other[i])
+}
+
 /** 1 where any of them has it. */
 export function union(masks) {
   return masks.reduce((all, mask) => all.map((value, i) => value | mask[i]))

@@ -5,10 +5,11 @@ import { actionsOf } from './actions.js'
 import { ClipBar } from './clip.js'
 import { heatmap, mask, segmentation } from './drawing.js'
 import { ICONS, make } from './elements.js'
-import { cut, union, withoutSmallParts } from './masks.js'
+import { cut, intersection, union, withoutSmallParts } from './masks.js'
 import { Pane } from './pane.js'
+import { PromptLine } from './prompt.js'
 import { number, placeOf, rows } from './ranking.js'
-import { added, read, write } from './selection.js'
+import { added, meantBy, read, withThings, write } from './selection.js'
 
 const LONGEST = 768 // pixels that are drawn; the browser scales them
 const VIEWS = ['heatmap', 'mask', 'segmentation']
@@ -16,9 +17,9 @@ const CACHED = 24 // maps at that size
 const DRAG = 5 // pixels on the screen: a pointer that moves farther does not click
 
 /**
- * host: { words, selected: text, threshold: number, colormap: its name, state: { view, opacity, picture, beside }, keep(changes), isGiven(name) }.
- * What is selected is also written to, and the state is changed by keep; beside: whether two concepts are side by side; isGiven: whether
- * what is selected, or the threshold, comes from another node.
+ * host: { words, selected: text, threshold: number, colormap: its name, state: { view, opacity, picture, beside, things }, keep(changes), isGiven(name) }.
+ * What is selected is also written to, and the state is changed by keep; beside: whether two concepts are side by side; things: whether a
+ * click takes a single thing; isGiven: whether what is selected, or the threshold, comes from another node.
  */
 export class ExplorerPanel {
   constructor(host) {
@@ -70,9 +71,16 @@ export class ExplorerPanel {
     const caption = make('div', { className: 'caption' }, {}, ...this.buttons, this.caption)
     this.list = make('ol', { tabIndex: -1 })
     this.notes = make('div', { className: 'notes' })
+    this.prompt = new PromptLine({
+      hover: (place) => this.hover(place),
+      select: (place, event) => {
+        this.element.focus({ preventScroll: true })
+        this.select(place, event.shiftKey)
+      },
+    })
     const opacity = make('label', { title: words.opacity }, {}, words.opacityShort, this.opacity)
     const bar = make('div', { className: 'bar' }, {}, ...this.views, opacity, this.pager)
-    const parts = [bar, this.stage, this.clip.element, this.scale, caption, this.list, this.notes]
+    const parts = [bar, this.stage, this.clip.element, this.prompt.element, this.scale, caption, this.list, this.notes]
     this.element = make('div', { className: 'concept-explorer', tabIndex: 0 }, {}, ...parts)
     this.listen()
   }
@@ -127,7 +135,7 @@ export class ExplorerPanel {
       this.element.focus({ preventScroll: true })
       this.look(pane, event)
       const [strongest] = this.ranked().filter(({ place }) => place < this.maps.shown)
-      this.select(strongest.place, event.shiftKey)
+      this.select(strongest.place, event.shiftKey, this.takesThings ? this.thingAtSpot(strongest.place) : 0)
     }
   }
 
@@ -135,6 +143,7 @@ export class ExplorerPanel {
   show(maps, pictures) {
     Object.assign(this, { maps, pictures, spot: null, hovered: null, current: null, frame: null, hint: '' })
     this.clip.open(maps)
+    this.prompt.open(maps)
     this.full.clear()
     const [height, width] = maps.about.image_size
     const scale = Math.min(1, LONGEST / Math.max(height, width))
@@ -201,6 +210,16 @@ export class ExplorerPanel {
     return Boolean(this.host.state.beside) && this.maps?.names.length > 1
   }
 
+  /** Whether a click takes one thing alone; never of maps that have none. */
+  get takesThings() {
+    return Boolean(this.host.state.things) && this.maps?.things.length > 0
+  }
+
+  /** Which of a concept's things the spot belongs to, or 0. */
+  thingAtSpot(place) {
+    return this.maps.thingAt(this.picture, place, this.spot, this.canvas.width, this.canvas.height)
+  }
+
   /** The panes that are open. */
   get open() {
     return this.panes.slice(0, this.isBeside ? 2 : 1)
@@ -229,15 +248,26 @@ export class ExplorerPanel {
     return selections.length ? selections : [[0]]
   }
 
-  /** That concept alone, or together with what is selected; together it is also taken away. */
-  select(place, together) {
-    const selected = [...new Set(this.selected.selections.flat())]
-    const others = selected.filter((other) => other !== place && other !== ~place)
-    const places = !together ? [place] : selected.includes(place) ? others : [...others, place]
+  /** That concept, or that thing of it, alone, or together with what is selected; together it is also taken away. */
+  select(place, together, thing = 0) {
+    const meant = meantBy(together ? this.selected.selections : [])
+    const before = meant.get(place)
+    meant.delete(place)
+    meant.delete(~place)
+    const things = !thing ? [] : before?.includes(thing) ? before.filter((other) => other !== thing) : [...(before ?? []), thing].sort((a, b) => a - b)
+    if (!before || (thing && things.length)) meant.set(place, things)
+    const places = [...meant.keys()]
     this.current = null
-    this.host.selected = write(places, this.maps.names)
+    this.host.selected = write(withThings(places, added(places).map((each) => meant.get(each))), this.maps.names)
     this.hint = this.host.isGiven('pinned') ? this.host.words.given : ''
     this.refresh()
+  }
+
+  /** The next thing of what is seen, and after the last one all of them. */
+  selectNextThing() {
+    const [[place]] = this.inPanes.at(-1)
+    const [last = 0] = meantBy(this.selected.selections).get(place)?.slice(-1) ?? []
+    this.select(place, false, last < this.maps.countOf(this.picture, place) ? last + 1 : 0)
   }
 
   turn(step) {
@@ -254,6 +284,8 @@ export class ExplorerPanel {
     if (step) this.current = this.beyond(chosen, step)
     else if (turn) this.turn(turn)
     else if (event.key === 'Enter' || event.key === ' ') this.select(chosen, event.shiftKey)
+    else if (event.key.toLowerCase() === 't' && this.maps.things.length) this.set({ things: !this.takesThings })
+    else if (event.key.toLowerCase() === 'n' && this.maps.things.length) this.selectNextThing()
     else if (event.key.toLowerCase() === 'c') this.set({ beside: !this.isBeside })
     else if (event.key.toLowerCase() === 'o') return this.uncover(true, event)
     else if (event.key.toLowerCase() === 'p' && this.maps.isClip) this.clip.toggle()
@@ -303,7 +335,10 @@ export class ExplorerPanel {
     if (!this.maps) return
     const { view, opacity } = this.host.state
     for (const button of this.views) button.setAttribute('aria-pressed', button.dataset.view === view)
-    for (const [at, { isOn }] of this.actions.entries()) if (isOn) this.buttons[at].setAttribute('aria-pressed', isOn())
+    for (const [at, { isOn, isThere }] of this.actions.entries()) {
+      if (isOn) this.buttons[at].setAttribute('aria-pressed', isOn())
+      if (isThere) this.buttons[at].hidden = !isThere()
+    }
     if (this.stage.children.length !== this.open.length) this.stage.replaceChildren(...this.open.map((pane) => pane.element))
     this.stage.classList.toggle('beside', this.isBeside)
     this.opacity.value = opacity
@@ -349,15 +384,30 @@ export class ExplorerPanel {
       return mask(union(masks), width, height)
     }
     const members = selections.length === 1 ? selections[0] : added([...new Set(selections.flat())])
-    const values = this.atSize('smooth', members, () => this.maps.smooth(this.picture, members, this.axes))
+    const all = this.atSize('smooth', members, () => this.maps.smooth(this.picture, members, this.axes))
+    const values = selections.length === 1 && members.things ? this.ofThings(members, all) : all
     return heatmap(values, this.maps.range(this.picture), this.colours, this.canvas.width, this.canvas.height)
   }
 
   /** What Concept Mask makes of joined concepts with the method threshold. */
   masked(members) {
     const { width, values } = this.edged(members)
-    const within = cut(values, this.maps.least(this.picture, members, this.host.threshold))
+    const whole = cut(values, this.maps.least(this.picture, members, this.host.threshold))
+    const within = members.things ? intersection(whole, this.withinThings(members)) : whole
     return withoutSmallParts(within, width, this.maps.about.min_area * within.length)
+  }
+
+  withinThings(members) {
+    return this.maps.withinThings(this.picture, members, (places) => this.edged(places))
+  }
+
+  /** A map at the size that is drawn, and nothing of it but the things that are meant. */
+  ofThings(members, values) {
+    const { width, height } = this.edged(members)
+    const within = this.withinThings(members)
+    const [across, down] = [width / this.canvas.width, height / this.canvas.height]
+    const at = (i) => Math.floor((Math.floor(i / this.canvas.width) + 0.5) * down) * width + Math.floor(((i % this.canvas.width) + 0.5) * across)
+    return values.map((value, i) => (within[at(i)] ? value : -Infinity))
   }
 
   edged(members) {
@@ -386,19 +436,30 @@ export class ExplorerPanel {
     const { words } = this.host
     const { shares } = maps.about
     const everywhere = maps.isClip ? words.inFrame : words.everywhere
-    this.caption.textContent = (this.spot ? words.here : everywhere)[shares ? 0 : 1]
+    this.caption.textContent = (this.spot ? words.here : everywhere)[shares ? 0 : 1] + this.thingHere()
     this.list.replaceChildren(...rows(this.ranked(), maps, shares ? [0, 1] : maps.range(this.picture), words))
+  }
+
+  /** The thing that a click takes. */
+  thingHere() {
+    if (!this.spot || !this.takesThings) return ''
+    const { place } = this.ranked().find((each) => each.place < this.maps.shown)
+    const thing = this.thingAtSpot(place)
+    return thing ? `: ${this.maps.names[place]} #${thing}` : ''
   }
 
   mark() {
     const { spot } = this
+    const meant = meantBy(this.selected.selections)
     const seen = this.inPanes.flat(2)
     const selected = this.selected.selections.flat()
     this.clip.mark(this.picture, seen)
+    this.prompt.mark(this.maps, this.picture, seen)
     for (const row of this.list.children) {
       const place = Number(row.dataset.place)
       row.classList.toggle('seen', seen.includes(place))
       row.classList.toggle('selected', selected.includes(place))
+      row.querySelector('small').textContent = (meant.get(place) ?? []).map((thing) => `#${thing}`).join(' ')
       row.querySelector('button').setAttribute('aria-pressed', selected.includes(place))
     }
     for (const pane of this.panes) pane.mark(spot)

@@ -14,7 +14,7 @@ export function rows(ranked, maps, [low, high], words) {
     bar.style.background = colour
     bar.style.width = `${100 * Math.min(Math.max((value - low) / (high - low || 1), 0), 1)}%`
     const name = make('span', { className: 'name', textContent: maps.names[place] })
-    const parts = [swatch, name, bar, make('em', { textContent: number(value, maps) }), tick(words.select)]
+    const parts = [swatch, name, make('small'), bar, make('em', { textContent: number(value, maps) }), tick(words.select)]
     const title = background ? words.background : words.row
     return make('li', { title, className: background ? 'background' : '' }, { place }, ...parts)
   })
