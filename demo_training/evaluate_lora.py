@@ -1,4 +1,4 @@
-"""Whether a LoRA keeps to its region: `python demo_training/evaluate_lora.py --prompts 20`.
+"""Whether a LoRA keeps to its region: `python demo_training/evaluate_lora.py --prompts 12`.
 
 The demo Flux paints two coloured things on a plain ground, and twice more with the same noise and the LoRA that stripes things: on
 the whole prompt, and in a Concept Region of the first thing. Where the things are follows from the colours of the first picture. Printed
@@ -75,7 +75,7 @@ def share(white, where):
 
 def parse_args():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prompts", type=int, default=20)
+    parser.add_argument("--prompts", type=int, default=12)
     parser.add_argument("--first", type=int, default=0, help="seed of the first prompt")
     return parser.parse_args()
 
