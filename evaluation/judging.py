@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from .datasets import Sample
 from .presets import Protocol
 
 MULTIPLE = 16  # of pixels that a picture's sides are brought to
+KEPT = 32  # words and prompts, as they were encoded last
 
 
 class Judge:
@@ -31,6 +33,8 @@ class Judge:
 
     def __init__(self, model, clip, vae, data):
         self.model, self.clip, self.vae, self.data = model, clip, vae, data
+        self.named = lru_cache(KEPT)(self._named)  # the words are often the same, and a text encoder may be larger than the model
+        self.conditioned = lru_cache(KEPT)(lambda prompt: clip.encode_from_tokens_scheduled(clip.tokenize(prompt)))
 
     @torch.no_grad()
     def judge(self, sample: Sample, variants: dict[str, Protocol], look=lambda *args: None) -> dict[str, dict]:
@@ -45,8 +49,7 @@ class Judge:
                 recorded.clear()
                 recorded[key] = self.record(sample, protocol)
             recording, latent, picture, words = recorded[key]
-            choices = {"blocks": protocol.blocks, "softmax": protocol.softmax, "temperature": protocol.temperature}
-            maps = decode(recording, latent, protocol.space, **choices)
+            maps = decode(recording, latent, protocol.space, **protocol.decoding())
             labels = resized_labels(sample.labels, protocol.labels)
             scores, predicted = cut(maps, words, picture, labels.shape, protocol)
             counts = metrics.count(labels, predicted, len(self.data.classes))
@@ -61,17 +64,17 @@ class Judge:
     def record(self, sample: Sample, protocol: Protocol):
         """(recording, latent, picture [1, H, W, 3], words): words are what is shown, each with its label."""
         words = [(word, label) for label, word in sample.names.items()] + self.absent(sample, protocol)
-        encoded, prompt = self.named([word for word, _ in words], prompt_of(sample, protocol.prompt), protocol)
+        encoded, prompt = self.named(tuple(word for word, _ in words), prompt_of(sample, protocol.prompt), protocol)
         if encoded.names[: encoded.num_shown] != tuple(word for word, _ in words):
             raise ValueError(f"Picture {sample.id}: {', '.join(word for word, _ in words)} should be different words without commas.")
-        positive = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(prompt))
+        positive = self.conditioned(prompt)
         picture = as_tensor(resized(sample.picture, protocol.resize))
         latent = self.vae.encode(picture)
         choices = {name: getattr(protocol, name) for name in ("noise", "samples", "seed", "as_authors", "attends_to", "single_blocks")}
         choices |= {"later_heads": protocol.method == "daam as published"}
         return encode_image(self.model, encoded, positive, latent, **choices, spaces="all"), latent, picture, words
 
-    def named(self, shown: list[str], prompt: str, protocol: Protocol) -> tuple[Concepts, str]:
+    def _named(self, shown: tuple[str, ...], prompt: str, protocol: Protocol) -> tuple[Concepts, str]:
         """The concepts, and the prompt that the model is shown the picture with."""
         background = protocol.background
         if protocol.method == "concepts":

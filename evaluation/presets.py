@@ -59,6 +59,10 @@ class Protocol:
         decoded = ("space", "blocks", "softmax", "temperature", "blur", "upsample", "cut", "labels", "authors")
         return tuple(getattr(self, field.name) for field in fields(self) if field.name not in decoded)
 
+    def decoding(self) -> dict[str, Any]:
+        """Decode's inputs beside recording, samples and space."""
+        return {"blocks": self.blocks, "softmax": self.softmax, "temperature": self.temperature}
+
     def changed(self, knobs: dict[str, Any]) -> "Protocol":
         unknown = set(knobs) - {field.name for field in fields(self)}
         if unknown:

@@ -28,12 +28,15 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A process takes whole files, and one takes all that need a server and another all that need a browser: each starts once."""
+    """A process takes whole files, and one takes all that need a server, another all that need a browser, and one all that need Ray: each
+    starts once."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
             file = super()._split_scope(nodeid)
-            return next((folder for folder in ("tests/interface", "tests/live") if file.startswith(folder)), file)
+            return next(
+                (folder for folder in ("tests/interface", "tests/live", "tests/evaluation/engine") if file.startswith(folder)), file
+            )
 
     return Scheduling(config, log)
