@@ -2,7 +2,6 @@
 
 from .judging import Judge
 from .models import Files, depth_of, load
-from .presets import variants_of
 from .results import Row
 from .sheets import Strip, as_png
 
@@ -13,11 +12,13 @@ class Judging:
     def __init__(self, job):
         model, clip, vae = load(Files(**job.model))
         self.job, self.judge = job, Judge(model, clip, vae, job.open_data())
-        self.variants = variants_of(job.protocol, job.ablation, depth_of(model))
+        self.variants = job.variants(depth_of(model))
 
     def __call__(self, index: int) -> Row:
         data = self.judge.data
         sample = data.read(index)
+        if self.job.search:
+            return {"id": sample.id, "variants": self.judge.count(sample, self.variants)}, {}
         strip = Strip(sample, data.classes) if index < self.job.sheets else None
         results = self.judge.judge(sample, self.variants, strip.look if strip else lambda *args: None)
         files = {f"strips/{index:06}.png": as_png(strip.row())} if strip else {}
