@@ -34,7 +34,7 @@ class Judge:
 
     def __init__(self, model, clip, vae, data):
         self.model, self.clip, self.vae, self.data = model, clip, vae, data
-        self.named = lru_cache(KEPT)(self._named)  # the words are often the same, and a text encoder may be larger than the model
+        self.encoded = lru_cache(KEPT)(self._encoded)  # they are often the same, and a text encoder may be larger than the model
         self.conditioned = lru_cache(KEPT)(lambda prompt: clip.encode_from_tokens_scheduled(clip.tokenize(prompt)))
 
     def judge(self, sample: Sample, variants: dict[str, Protocol], look=lambda *args: None) -> dict[str, dict]:
@@ -79,7 +79,7 @@ class Judge:
     def record(self, sample: Sample, protocol: Protocol):
         """(recording, latent, picture [1, H, W, 3], words): words are what is shown, each with its label."""
         words = [(word, label) for label, word in sample.names.items()] + self.absent(sample, protocol)
-        encoded, prompt = self.named(tuple(word for word, _ in words), prompt_of(sample, protocol.prompt), protocol)
+        encoded, prompt = self.named([word for word, _ in words], prompt_of(sample, protocol.prompt), protocol)
         if encoded.names[: encoded.num_shown] != tuple(word for word, _ in words):
             raise ValueError(f"Picture {sample.id}: {', '.join(word for word, _ in words)} should be different words without commas.")
         positive = self.conditioned(prompt)
@@ -90,12 +90,11 @@ class Judge:
         shown = [encode_image(self.model, encoded, positive, latent, noise=noise, **choices, spaces="all") for noise in protocol.noises()]
         return together(shown), latent, picture, words
 
-    def _named(self, shown: tuple[str, ...], prompt: str, protocol: Protocol) -> tuple[Concepts, str]:
+    def named(self, shown: list[str], prompt: str, protocol: Protocol) -> tuple[Concepts, str]:
         """The concepts, and the prompt that the model is shown the picture with."""
         background = protocol.background
         if protocol.method == "concepts":
-            options = {"tokens": protocol.tokens, "encoder": protocol.encoder}
-            return encode_concepts(self.clip, "\n".join(shown), "\n".join(background), **options), prompt
+            return self.encoded("\n".join(shown), "\n".join(background), protocol.tokens, protocol.encoder), prompt
         names = [*shown, *background]
         listed = ", ".join(f"a {name}" for name in names)
         family, published = family_of(self.model).key, protocol.method == "daam as published"
@@ -110,6 +109,9 @@ class Judge:
         if looked_up != prompt:
             encoded = as_if_in(encode_prompt_words(self.clip, prompt, ""), encoded)
         return replace(encoded, num_shown=len(shown)), prompt
+
+    def _encoded(self, shown: str, background: str, tokens: str, encoder: str) -> Concepts:
+        return encode_concepts(self.clip, shown, background, tokens=tokens, encoder=encoder)
 
     def absent(self, sample: Sample, protocol: Protocol) -> list[tuple[str, int]]:
         """Words of the data set that are not in this picture, drawn by its id and the protocol's seed."""
