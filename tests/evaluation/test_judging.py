@@ -167,6 +167,9 @@ def test_words_of_the_prompt(loaded, opened, name):
     """DAAM lists what is named behind the prompt, so that it finds what the prompt itself does not name."""
     results = [judged(loaded, opened, name, index, method="daam", space="auto") for index in range(3)]
     assert np.mean([right(*result.values()) for result in results]) > 0.5
+    baselines = judged(loaded, opened, name, 0, "baselines")
+    assert set(baselines) == set(variants_of(opened(name)[0], "baselines", 3)) and right(baselines["ConceptAttention"]) > 0.93
+    assert len({str(result["counts"]) for result in baselines.values()}) >= 4  # of SD3 auto are all blocks
     if name == "scenes":
         assert set(judged(loaded, opened, name, 0, "words")) == set(variants_of(opened(name)[0], "words", 3))
     else:

@@ -16,8 +16,15 @@ def job():
 
 
 def at_work():
-    """Processes of Ray's that have a picture."""
-    return [process for process in psutil.process_iter(["cmdline"]) if (process.info["cmdline"] or [""])[0].startswith("ray::Worker.do")]
+    """Processes of this test's nodes that have a picture."""
+    return [process for process in psutil.Process().children(recursive=True) if title(process).startswith("ray::Worker.do")]
+
+
+def title(process):
+    try:
+        return (process.cmdline() or [""])[0]
+    except psutil.Error:  # it has just ended
+        return ""
 
 
 def test_a_killed_process_and_a_killed_machine_lose_nothing(cluster, other_node):
