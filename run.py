@@ -6,6 +6,8 @@
     python run.py test PYTEST ...   what is given to pytest, with the newest
     python run.py check ...         a report card for the models in a ComfyUI; with --help it says more
     python run.py evaluate ...      judges concept maps against label masks; with --help it says more
+    python run.py annotate ...      labels a folder of pictures; with --help it says more
+    python run.py ray ...           Ray's own command, to make a cluster for evaluate and annotate: docs/evaluation.md
     python run.py benchmark ...     what the nodes cost; with --help it says more
 
 Needs Python 3.11 or newer. To use a ComfyUI of your own, set COMFYUI_PATH to its folder and run this with its Python.
@@ -21,12 +23,14 @@ sys.path.insert(0, str(Path(__file__).parent / "dev"))
 import environment  # noqa: E402
 
 IN_COMFYUI = ["tests/live", "tests/comfyui", "tests/golden"]
-WRITE_WHERE_THE_USER_IS = ("check", "evaluate")
-JOBS = {  # each one's script, and the tools that it needs
+WHERE_THE_USER_IS = ("check", "evaluate", "annotate", "ray")  # files that are named lie there
+JOBS = {  # each one's script and its first options, and the tools that it needs
     "demo": ("demo.py", []),
     "test": ("run_tests.py", ["TEST_TOOLS", "EVALUATION_TOOLS", "NOTEBOOK_TOOLS"]),
     "check": ("run_check.py", []),
-    "evaluate": ("run_evaluation.py", ["EVALUATION_TOOLS"]),
+    "evaluate": ("run_evaluation.py evaluate", ["EVALUATION_TOOLS"]),
+    "annotate": ("run_evaluation.py annotate", ["EVALUATION_TOOLS"]),
+    "ray": ("run_ray.py", ["EVALUATION_TOOLS"]),
     "benchmark": ("run_benchmark.py", []),
 }
 
@@ -63,8 +67,9 @@ def test(options):
 def run(job, options, version=environment.NEWEST):
     script, tools = JOBS[job]
     python, variables = environment.prepare(tools, version)
-    folder = Path.cwd() if job in WRITE_WHERE_THE_USER_IS else environment.ROOT
-    return subprocess.call([python, environment.ROOT / "dev" / script, *options], cwd=folder, env=variables)
+    folder = Path.cwd() if job in WHERE_THE_USER_IS else environment.ROOT
+    script, *first = script.split()
+    return subprocess.call([python, environment.ROOT / "dev" / script, *first, *options], cwd=folder, env=variables)
 
 
 if __name__ == "__main__":

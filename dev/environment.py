@@ -25,7 +25,10 @@ FRONT_END = "comfyui-frontend-package==1.58.1"  # the newest; ComfyUI pins its o
 TOOLS = {
     "TEST_TOOLS": ["pytest==8.4.2", "pytest-xdist==3.8.0", "ruff==0.17.6", "mypy==2.4.1", "scikit-image==0.26.0", "playwright==1.65.2"],
     "NOTEBOOK_TOOLS": ["nbclient==0.11.0", "ipykernel==7.4.0"],
-    "EVALUATION_TOOLS": ["h5py==3.16.0", "matplotlib==3.11.2", "scikit-learn==1.9.1"],
+    "EVALUATION_TOOLS": [
+        *("ray==2.60.0", "pyarrow==26.0.1", "pycocotools==2.0.11"),
+        *("h5py==3.16.0", "matplotlib==3.11.2", "scikit-learn==1.9.1"),
+    ],
 }
 
 

@@ -1,4 +1,4 @@
-"""Run the evaluation in ComfyUI's environment: see evaluation/command.py."""
+"""Run one of the evaluation's commands in ComfyUI's environment: see evaluation/command.py and evaluation/annotate.py."""
 
 import os
 import sys
@@ -10,6 +10,7 @@ sys.path.append(os.environ["EVALUATION_TOOLS"])
 import in_comfyui  # noqa: E402, F401
 
 # isort: split
-from concept_attention.evaluation.command import main  # noqa: E402
+from concept_attention.evaluation import annotate, command  # noqa: E402
 
-sys.exit(main(sys.argv[1:]))
+job, *arguments = sys.argv[1:]
+sys.exit({"evaluate": command, "annotate": annotate}[job].main(arguments))

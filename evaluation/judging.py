@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -19,11 +20,13 @@ from ..concept_core.maps.presence import presence
 from ..concept_core.maps.selection import select
 from ..concept_core.masks.pixels import EDGE_RADIUS, at_pixels
 from ..concept_core.record.encode_image import encode_image
+from ..concept_core.recording.recording import Recording
 from . import metrics
 from .datasets import Sample
 from .presets import Protocol
 
 MULTIPLE = 16  # of pixels that a picture's sides are brought to
+KEPT = 32  # words and prompts, as they were encoded last
 
 
 class Judge:
@@ -31,24 +34,16 @@ class Judge:
 
     def __init__(self, model, clip, vae, data):
         self.model, self.clip, self.vae, self.data = model, clip, vae, data
+        self.encoded = lru_cache(KEPT)(self._encoded)  # they are often the same, and a text encoder may be larger than the model
+        self.conditioned = lru_cache(KEPT)(lambda prompt: clip.encode_from_tokens_scheduled(clip.tokenize(prompt)))
 
-    @torch.no_grad()
     def judge(self, sample: Sample, variants: dict[str, Protocol], look=lambda *args: None) -> dict[str, dict]:
         """Variant → its counts and average precisions by class, and the presence of what was named.
 
-        Variants that differ in decoding only share a recording. look is called with (variant, maps, picture, labels, predicted).
+        look is called with (variant, maps, picture, labels, predicted).
         """
-        recorded, results = {}, {}
-        for name, protocol in variants.items():
-            key = protocol.recorded()
-            if key not in recorded:
-                recorded.clear()
-                recorded[key] = self.record(sample, protocol)
-            recording, latent, picture, words = recorded[key]
-            choices = {"blocks": protocol.blocks, "softmax": protocol.softmax, "temperature": protocol.temperature}
-            maps = decode(recording, latent, protocol.space, **choices)
-            labels = resized_labels(sample.labels, protocol.labels)
-            scores, predicted = cut(maps, words, picture, labels.shape, protocol)
+        results = {}
+        for name, protocol, maps, words, picture, labels, scores, predicted in self.predicted(sample, variants):
             counts = metrics.count(labels, predicted, len(self.data.classes))
             results[name] = {
                 "counts": {field: numbers.tolist() for field, numbers in vars(counts).items()},
@@ -58,25 +53,48 @@ class Judge:
             look(name, maps, picture, labels, predicted)
         return results
 
+    def count(self, sample: Sample, variants: dict[str, Protocol]) -> dict[str, list[list[int]]]:
+        """Variant → [class, pixels rightly predicted, predicted, labelled] of each class that has any."""
+        results = {}
+        for name, *_, labels, _, predicted in self.predicted(sample, variants):
+            counts = metrics.count(labels, predicted, len(self.data.classes))
+            table = np.stack([counts.right, counts.predicted, counts.labelled], 1)
+            results[name] = [[label, *table[label].tolist()] for label in np.nonzero(table.any(1))[0].tolist()]
+        return results
+
+    @torch.no_grad()
+    def predicted(self, sample: Sample, variants: dict[str, Protocol]):
+        """(variant, protocol, maps, words, picture, labels, scores, predicted) of each; those that differ in decoding share a recording."""
+        recorded = {}
+        for name, protocol in variants.items():
+            key = protocol.recorded()
+            if key not in recorded:
+                recorded.clear()
+                recorded[key] = self.record(sample, protocol)
+            recording, latent, picture, words = recorded[key]
+            maps = decode(recording, latent, protocol.space, **protocol.decoding())
+            labels = resized_labels(sample.labels, protocol.labels)
+            yield name, protocol, maps, words, picture, labels, *cut(maps, words, picture, labels.shape, protocol)
+
     def record(self, sample: Sample, protocol: Protocol):
         """(recording, latent, picture [1, H, W, 3], words): words are what is shown, each with its label."""
         words = [(word, label) for label, word in sample.names.items()] + self.absent(sample, protocol)
         encoded, prompt = self.named([word for word, _ in words], prompt_of(sample, protocol.prompt), protocol)
         if encoded.names[: encoded.num_shown] != tuple(word for word, _ in words):
             raise ValueError(f"Picture {sample.id}: {', '.join(word for word, _ in words)} should be different words without commas.")
-        positive = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(prompt))
+        positive = self.conditioned(prompt)
         picture = as_tensor(resized(sample.picture, protocol.resize))
         latent = self.vae.encode(picture)
-        choices = {name: getattr(protocol, name) for name in ("noise", "samples", "seed", "as_authors", "attends_to", "single_blocks")}
+        choices = {name: getattr(protocol, name) for name in ("samples", "seed", "as_authors", "attends_to", "single_blocks")}
         choices |= {"later_heads": protocol.method == "daam as published"}
-        return encode_image(self.model, encoded, positive, latent, **choices, spaces="all"), latent, picture, words
+        shown = [encode_image(self.model, encoded, positive, latent, noise=noise, **choices, spaces="all") for noise in protocol.noises()]
+        return together(shown), latent, picture, words
 
     def named(self, shown: list[str], prompt: str, protocol: Protocol) -> tuple[Concepts, str]:
         """The concepts, and the prompt that the model is shown the picture with."""
         background = protocol.background
         if protocol.method == "concepts":
-            options = {"tokens": protocol.tokens, "encoder": protocol.encoder}
-            return encode_concepts(self.clip, "\n".join(shown), "\n".join(background), **options), prompt
+            return self.encoded("\n".join(shown), "\n".join(background), protocol.tokens, protocol.encoder), prompt
         names = [*shown, *background]
         listed = ", ".join(f"a {name}" for name in names)
         family, published = family_of(self.model).key, protocol.method == "daam as published"
@@ -92,6 +110,9 @@ class Judge:
             encoded = as_if_in(encode_prompt_words(self.clip, prompt, ""), encoded)
         return replace(encoded, num_shown=len(shown)), prompt
 
+    def _encoded(self, shown: str, background: str, tokens: str, encoder: str) -> Concepts:
+        return encode_concepts(self.clip, shown, background, tokens=tokens, encoder=encoder)
+
     def absent(self, sample: Sample, protocol: Protocol) -> list[tuple[str, int]]:
         """Words of the data set that are not in this picture, drawn by its id and the protocol's seed."""
         if not protocol.absent:
@@ -100,6 +121,14 @@ class Judge:
         drawn = random.Random(f"{protocol.seed} {sample.id}").sample(others, min(protocol.absent, len(others)))
         labels = {name: label for label, name in enumerate(self.data.classes)}
         return [(word, labels.get(word, 0)) for word in drawn]
+
+
+def together(recordings: list[Recording]) -> Recording:
+    """Of one picture at several levels of noise: as if they were the steps of a sampling."""
+    (run,) = recordings[0].runs
+    for other in recordings[1:]:
+        run.steps.update(other.runs[0].steps)
+    return recordings[0]
 
 
 def as_if_in(prompt: Concepts, words: Concepts) -> Concepts:

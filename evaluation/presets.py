@@ -1,12 +1,15 @@
 """Protocols and ablations, as presets.toml names them."""
 
+import json
 from dataclasses import dataclass, fields, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import tomllib
 
 FILE = Path(__file__).with_name("presets.toml")
+PARTS = 6
 CHOICES = {
     "data": ("imagenet", "voc", "folder", "scenes"),
     "classes": ("all", "single"),
@@ -32,6 +35,9 @@ class Protocol:
     encoder: str = "auto"
     resize: tuple[str, ...] = ()  # one after the other: "HEIGHTxWIDTH method", or "fit LONGER method"
     noise: float = 0.5
+    schedule: int = (
+        0  # above 0: not at `noise`, but in the middle of each of so many equal parts of the schedule, as the steps of a sampling
+    )
     samples: int = 1
     seed: int = 0
     as_authors: bool = False
@@ -39,6 +45,7 @@ class Protocol:
     single_blocks: bool = False
     space: str = "output"
     blocks: str = "auto"
+    start_percent: float = 0.0  # of the schedule, where it is shown there; what is noisier is left out
     softmax: bool = True
     temperature: float = 1.0
     blur: float = 0.0  # of the map, sigma in tokens, over 3 x 3 of them
@@ -56,8 +63,16 @@ class Protocol:
 
     def recorded(self) -> tuple:
         """What asks for a recording of its own; all else is decoded from one."""
-        decoded = ("space", "blocks", "softmax", "temperature", "blur", "upsample", "cut", "labels", "authors")
+        decoded = ("space", "blocks", "start_percent", "softmax", "temperature", "blur", "upsample", "cut", "labels", "authors")
         return tuple(getattr(self, field.name) for field in fields(self) if field.name not in decoded)
+
+    def decoding(self) -> dict[str, Any]:
+        """Decode's inputs beside recording, samples and space."""
+        return {name: getattr(self, name) for name in ("blocks", "start_percent", "softmax", "temperature")}
+
+    def noises(self) -> list[float]:
+        """The levels of noise that a picture is shown at, highest first."""
+        return [1 - (step + 0.5) / self.schedule for step in range(self.schedule)] or [self.noise]
 
     def changed(self, knobs: dict[str, Any]) -> "Protocol":
         unknown = set(knobs) - {field.name for field in fields(self)}
@@ -85,6 +100,32 @@ def variants_of(protocol: Protocol, ablation: str | None, depth: int) -> dict[st
         return {knobs["name"]: protocol.changed({k: v for k, v in knobs.items() if k != "name"}) for knobs in chosen["variants"]}
     values = [str(block) for block in range(depth)] if chosen["values"] == "each" else chosen["values"]
     return {str(value): protocol.changed({chosen["over"]: value}) for value in values}
+
+
+def searched(protocol: Protocol, depth: int) -> dict[str, Protocol]:
+    """What --search tries: first the protocol's own blocks and temperature with all steps, then every combination."""
+    grid = grid_of_search()
+    base = protocol.changed({"schedule": grid["schedule"], "softmax": True})
+    choices = product(block_choices(depth), grid["start_percent"], grid["temperature"])
+    combined = (base.changed({"blocks": blocks, "start_percent": start, "temperature": unit}) for blocks, start, unit in choices)
+    return {settings_of(variant): variant for variant in (base, *combined)}
+
+
+def grid_of_search() -> dict:
+    return tomllib.loads(FILE.read_text(encoding="utf-8"))["search"]
+
+
+def block_choices(depth: int) -> list[str]:
+    """auto, each of up to PARTS parts of the blocks alone, and from each to the last one."""
+    edges = sorted({round(part * depth / PARTS) for part in range(PARTS + 1)})
+    parts = [f"{first}-{end - 1}" for first, end in zip(edges, edges[1:])]
+    late = [f"{first}-{depth - 1}" for first in edges[:-2]]
+    return ["auto", *dict.fromkeys(parts + late)]
+
+
+def settings_of(protocol: Protocol) -> str:
+    """As JSON, what --search chooses."""
+    return json.dumps({knob: getattr(protocol, knob) for knob in ("blocks", "start_percent", "temperature")})
 
 
 def swept(ablation: str | None) -> str | None:

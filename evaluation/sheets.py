@@ -1,5 +1,6 @@
 """Contact sheets: picture, true labels, the map of each concept, and what was made of them, side by side."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -31,13 +32,12 @@ class Strip:
         self.maps = [tile(as_picture(heatmap)) for heatmap in pictures]
         self.predictions.append(tile(coloured(predicted), variant or "predicted"))
 
-    def save(self, path: Path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def row(self) -> Image.Image:
         tiles = (self.tiles + self.maps + self.predictions[::-1])[:MAX_COLUMNS]
         row = Image.new("RGB", (SIDE * MAX_COLUMNS, SIDE), "white")
         for place, picture in enumerate(tiles):
             row.paste(picture, (place * SIDE, 0))
-        row.crop((0, 0, SIDE * len(tiles), SIDE)).save(path)
+        return row.crop((0, 0, SIDE * len(tiles), SIDE))
 
 
 def tile(picture: Image.Image, text: str = "") -> Image.Image:
@@ -55,6 +55,12 @@ def coloured(labels: np.ndarray) -> Image.Image:
 
 def as_picture(picture: torch.Tensor) -> Image.Image:
     return Image.fromarray((picture.clamp(0, 1) * 255).round().byte().numpy())
+
+
+def as_png(picture: Image.Image) -> bytes:
+    file = BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
 
 
 def lay_out(strips: list[Path], out: Path):

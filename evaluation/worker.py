@@ -1,37 +1,25 @@
-"""A share of the pictures, one after the other; each one's figures go to a line of JSON as soon as they are there."""
-
-import json
-import os
-from pathlib import Path
+"""In a process of Ray's: a model that is loaded, and what it has to do with one picture after the other."""
 
 from .judging import Judge
-from .presets import variants_of
-from .sheets import Strip
+from .models import Files, depth_of, load
+from .results import Row
+from .sheets import Strip, as_png
 
 
-def work(judge: Judge, depth: int, job, indices: list[int], part: Path):
-    """Judge the pictures at these places in the data set; the first job.sheets of all leave a strip for the contact sheets."""
-    variants = variants_of(job.protocol, job.ablation, depth)
-    with open(part, "a", encoding="utf-8") as sink:
-        for index in indices:
-            sample = judge.data.read(index)
-            strip = Strip(sample, judge.data.classes) if index < job.sheets else None
-            results = judge.judge(sample, variants, strip.look if strip else lambda *args: None)
-            if strip:
-                strip.save(job.out / "strips" / f"{index:06}.png")
-            sink.write(json.dumps({"id": sample.id, "variants": results}) + "\n")
-            sink.flush()
-            os.fsync(sink.fileno())
+class Judging:
+    """A data set's picture → its results; the first job.sheets of all come with a strip for the contact sheets."""
 
+    def __init__(self, job):
+        model, clip, vae = load(Files(**job.model))
+        self.job, self.judge = job, Judge(model, clip, vae, job.open_data())
+        self.variants = job.variants(depth_of(model))
 
-def finished(out: Path) -> dict[str, dict]:
-    """Id → results of all pictures that are done; a line that was cut short does not count."""
-    done = {}
-    for part in sorted(out.glob("part-*.jsonl")):
-        for line in part.read_text(encoding="utf-8").splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            done[row["id"]] = row["variants"]
-    return done
+    def __call__(self, index: int) -> Row:
+        data = self.judge.data
+        sample = data.read(index)
+        if self.job.search:
+            return {"id": sample.id, "variants": self.judge.count(sample, self.variants)}, {}
+        strip = Strip(sample, data.classes) if index < self.job.sheets else None
+        results = self.judge.judge(sample, self.variants, strip.look if strip else lambda *args: None)
+        files = {f"strips/{index:06}.png": as_png(strip.row())} if strip else {}
+        return {"id": sample.id, "variants": results}, files

@@ -35,7 +35,7 @@ class Locate(io.ComfyNode):
                     tooltip="For each picture or frame and each concept, 0 to 1. It is near 0 where the concept is absent and the rest "
                     "is named.",
                 ),
-                io.String.Output("report", tooltip="Boxes, points and presence as text, one line for each picture or frame and each concept."),
+                io.String.Output("report", tooltip="Boxes, points and presence as text, one line for each picture or frame and concept."),
             ],
         )
 

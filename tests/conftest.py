@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A process takes whole files, one of them all that need a server, and one all that need a browser."""
+    """A process takes whole files, one of them all that need a server, one all that need a browser, and one all that need Ray."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):

@@ -13,7 +13,7 @@ from environment import HOME
 
 KEPT = HOME / "processor_seconds.json"
 TOLD = 12
-FOLDERS = ("tests/interface", "tests/live")  # each starts a server, and one a browser
+FOLDERS = ("tests/interface", "tests/live", "tests/evaluation/engine")  # each starts a server, a browser or Ray
 spent: Counter[str] = Counter()
 before = 0.0
 

@@ -1,13 +1,16 @@
 """Whole pipelines from the original files to figures, with the demo model, and what each knob does."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from concept_attention.concept_core.families.encode_concepts import encode_concepts
 from concept_attention.concept_core.maps.decode import decode
 from concept_attention.concept_core.maps.maps import Maps
+from concept_attention.evaluation import judging
 from concept_attention.evaluation.judging import Judge, cut, prompt_of, resized, resized_labels
 from concept_attention.evaluation.models import Files, depth_of, load
 from concept_attention.evaluation.presets import protocol_named, variants_of
@@ -76,6 +79,18 @@ def test_ablations_are_of_one_recording_or_of_their_own(loaded, opened, monkeypa
         results = judged(loaded, opened, "scenes-single", 0, ablation)
         assert len(recorded) == count and len({str(result["counts"]) for result in results.values()}) > 1, ablation
     assert right(results["both"]) > right(results["neither"])
+
+
+def test_words_and_prompts_are_encoded_once(loaded, opened, monkeypatch):
+    """Three pictures with one caption, though another picture has another."""
+    protocol, data = opened("scenes-single", prompt="{caption}")
+    read, encode, words = [], loaded[1].encode_from_tokens_scheduled, []
+    monkeypatch.setattr(loaded[1], "encode_from_tokens_scheduled", lambda tokens: (read.append(1), encode(tokens))[1])
+    monkeypatch.setattr(judging, "encode_concepts", lambda *args, **options: (words.append(args[1]), encode_concepts(*args, **options))[1])
+    judge, sample = Judge(*loaded, data), data.read(0)
+    maps = [decode(*judge.record(replace(sample, caption=caption), protocol)[:2]).values for caption in ("a heart", "a star", "a heart")]
+    assert words == ["heart"] and len(read) == 2
+    assert torch.equal(maps[0], maps[2]) and not torch.equal(maps[0], maps[1])
 
 
 class TestCut:
@@ -152,6 +167,9 @@ def test_words_of_the_prompt(loaded, opened, name):
     """DAAM lists what is named behind the prompt, so that it finds what the prompt itself does not name."""
     results = [judged(loaded, opened, name, index, method="daam", space="auto") for index in range(3)]
     assert np.mean([right(*result.values()) for result in results]) > 0.5
+    baselines = judged(loaded, opened, name, 0, "baselines")
+    assert set(baselines) == set(variants_of(opened(name)[0], "baselines", 3)) and right(baselines["ConceptAttention"]) > 0.93
+    assert len({str(result["counts"]) for result in baselines.values()}) >= 4  # of SD3 auto are all blocks
     if name == "scenes":
         assert set(judged(loaded, opened, name, 0, "words")) == set(variants_of(opened(name)[0], "words", 3))
     else:
