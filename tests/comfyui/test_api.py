@@ -44,7 +44,7 @@ def in_python(folder, text, **variables):
 
 
 def for_here(text):
-    return text.replace("/path/to/ComfyUI/custom_nodes/comfyui-concept-attention", ROOT.as_posix()).replace(
+    return text.replace("/path/to/ComfyUI/custom_nodes/concept-attention", ROOT.as_posix()).replace(
         "/path/to/ComfyUI", Path(os.environ["COMFYUI_PATH"]).as_posix()
     )
 
