@@ -20,7 +20,6 @@ class CogVideoX(Family):
     clip_type = "cogvideox"
     recipe = Recipe()
     frames_per_latent = 4
-    hears_prompt_words = False
 
     @staticmethod
     def matches(model) -> bool:

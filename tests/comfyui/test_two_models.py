@@ -66,6 +66,15 @@ def test_steps_of_two_models_count_alike(kind):
     torch.testing.assert_close(joined, (early * SWITCH + late * (STEPS - SWITCH)) / STEPS, rtol=1e-5, atol=1e-6)
 
 
+def test_the_late_steps_are_those_of_both(kind):
+    """The last two of six, of which the second model has three."""
+    _, samples, before, recording = two_parts(kind)
+    (run,) = recording.runs
+    late = next(percent / 100 for percent in range(100) if len(run.sigmas(percent / 100, 1.0)) == 2)
+    chosen = values(recording, samples, recording_before=before, steps="auto")
+    assert torch.equal(chosen, values(recording, samples, start_percent=late))
+
+
 def test_each_clip_goes_on_with_its_own(kind):
     (first, before), (second, recording) = kind.record(), kind.record()
     between = part(kind, first, kind.latent(batch=2), 0, SWITCH)
