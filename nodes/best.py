@@ -32,7 +32,7 @@ class Best(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="The least presence that each of them must have. Presence is the number in a heatmap's label: near 0 where the "
+                    tooltip="The lowest presence that each of them may have. Presence is the number in a heatmap's label: near 0 where the "
                     "model sees the concept nowhere in the picture, if what else is there is named too.",
                 ),
                 io.Int.Input(
@@ -40,7 +40,7 @@ class Best(io.ComfyNode):
                     default=1,
                     min=0,
                     max=4096,
-                    tooltip="How many pictures are given, at most, the best first. 0 gives all that show everything.",
+                    tooltip="The most pictures to give, the best first. 0 gives all that show everything.",
                 ),
                 io.Combo.Input(
                     "if_none",
@@ -59,7 +59,7 @@ class Best(io.ComfyNode):
                 io.Float.Output(
                     "presence",
                     is_output_list=True,
-                    tooltip="For each picture of the batch the presence of the named concept that it shows least.",
+                    tooltip="For each picture of the batch, the presence of the named concept that it shows least.",
                 ),
                 io.Boolean.Output("present", is_output_list=True, tooltip="For each picture of the batch whether it shows all of them."),
             ],
