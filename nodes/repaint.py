@@ -56,7 +56,7 @@ class Repaint(io.ComfyNode):
                     default=12,
                     min=-512,
                     max=512,
-                    tooltip="Grows each place by this many pixels on all sides, so that the new thing has room. A negative number shrinks it.",
+                    tooltip="Grows each place by this many pixels, so that the new thing has room. A negative number shrinks it.",
                 ),
                 io.Float.Input(
                     "feather",
