@@ -263,7 +263,7 @@ def test_families_that_cannot(name):
 def test_the_preview_shows_shares_of_words():
     kind, shown = made("flux"), []
 
-    def draw(base, recording, run):
+    def draw(base, recording, run, masks):
         shown.append((strongest_so_far(base, recording, run), base))
         return shown[-1][0]
 

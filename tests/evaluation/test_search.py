@@ -82,7 +82,7 @@ def test_a_search(tmp_path, monkeypatch, capsys):
     node = json.loads((tmp_path / "decode.json").read_text())
     assert (tmp_path / "search.md").read_text().strip() in printed and "chosen on other pictures than it is judged on, 3 times" in printed
     assert all(f"    {name}: {value}" in printed for name, value in node["inputs"].items())
-    assert {widget.id for widget in Decode.define_schema().inputs} == {"recording", "samples", *node["inputs"]}
+    assert {widget.id for widget in Decode.define_schema().inputs} == {"recording", "samples", "recording_before", *node["inputs"]}
     assert Decode.validate_inputs(**{name: node["inputs"][name] for name in ("blocks", "start_percent", "end_percent")}) is True
 
     protocol = protocol_named("scenes", {})

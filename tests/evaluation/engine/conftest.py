@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -20,13 +21,14 @@ SOON = {
 def cluster():
     """Of one node with one core."""
     os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
-    with for_rays_processes():
+    with for_rays_processes(), TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        os.environ["RAY_TMPDIR"] = folder  # where the address of the latest cluster is written, in a folder that has to be there
+        Path(folder, "ray").mkdir()
         from ray.cluster_utils import Cluster
 
-        with TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-            cluster = Cluster(initialize_head=True, head_node_args={**NODE, "temp_dir": folder, "_system_config": SOON})
-            yield cluster
-            cluster.shutdown()
+        cluster = Cluster(initialize_head=True, head_node_args={**NODE, "temp_dir": folder, "_system_config": SOON})
+        yield cluster
+        cluster.shutdown()
 
 
 @pytest.fixture
