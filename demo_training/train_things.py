@@ -5,7 +5,7 @@
 The folder holds the drawn scenes as latents and prompt embeddings, `checkpoint.pt` with all that is needed to go on exactly
 (weights, their running mean, the optimisers' state, the step) and `flux.safetensors` with the running mean. The same command
 goes on from there; SIGTERM ends it with a checkpoint. A new folder may begin with the weights of `unfinished/flux_things.safetensors`,
-the running mean after 9000 steps at 128² and 8684 at 192²: `--weights`. The rate is level until `--decay-from` is given, with
+the running mean after 9000 steps at 128² and 14,228 at 192²: `--weights`. The rate is level until `--decay-from` is given, with
 `--steps` for the step at which it reaches zero.
 """
 

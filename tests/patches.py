@@ -21,6 +21,8 @@ def lora(model):
 
 
 def control_net(kind):
+    loaded = comfy.model_management.current_loaded_models  # where a ControlNet's VAE is used, ComfyUI loads all of these again
+    loaded[:] = [each for each in loaded if each.model is not None]  # what a test before let go is not there any more
     torch.manual_seed(0)
     operations = {"operations": comfy.ops.manual_cast, "dtype": torch.float32}
     if kind.name == "sd3":
