@@ -51,7 +51,7 @@ async def run_demo(client, name, node_types):
     prompt = to_prompt(workflow, node_types)
 
     def progress(node, value, total):
-        title = prompt[node]["class_type"]
+        title = prompt[node.split(".")[0]]["class_type"]  # what a node expands to is numbered after it
         if total == 0:
             print(f"  {title}", flush=True)
         elif value == total or value % 5 == 0:
