@@ -2,7 +2,7 @@
 
     python run.py demo              paints with the demo model and leaves pictures and maps in demo_output/
     python run.py test              all tests with the newest ComfyUI, then with the oldest those that need it and are not long
-    python run.py test --every      with each supported version, the cases that are spared else, and the newest front end
+    python run.py test --every      every case, with each supported version and with the newest front end
     python run.py test PYTEST ...   what is given to pytest, with the newest
     python run.py check ...         a report card for the models in a ComfyUI; with --help it says more
     python run.py evaluate ...      judges concept maps against label masks; with --help it says more
