@@ -8,7 +8,7 @@ from ..concept_core.masks.masks import METHODS, empty_mask, masks
 from ..concept_core.masks.pixels import EDGE_RADIUS
 from ..concept_core.masks.things import MIN_AREA
 from . import validation
-from .sockets import CATEGORY, CONCEPT_TOOLTIP, IMAGE_TOOLTIP, Maps
+from .sockets import CATEGORY, CONCEPT_TOOLTIP, IMAGE_TOOLTIP, Maps, feather_input, mask_grow_input
 from .told import Told
 
 
@@ -60,21 +60,8 @@ class Mask(io.ComfyNode):
                     tooltip="About how far the mask's edges may move to follow the image's, in pixels of the sampled picture: 32 is two of "
                     "its tokens. 0 leaves them smooth. Without an image it does nothing.",
                 ),
-                io.Int.Input(
-                    "grow",
-                    default=0,
-                    min=-512,
-                    max=512,
-                    tooltip="Grows the mask by this many pixels on all sides. A negative number shrinks it.",
-                ),
-                io.Float.Input(
-                    "feather",
-                    default=0.0,
-                    min=0.0,
-                    max=512.0,
-                    step=0.5,
-                    tooltip="Fades the mask out over this many pixels, outwards from its edge.",
-                ),
+                mask_grow_input("Grows the mask by this many pixels on all sides. A negative number shrinks it."),
+                feather_input("Fades the mask out over this many pixels, outwards from its edge."),
                 io.Boolean.Input("fill_holes", default=False, advanced=True, tooltip="Fills holes in the mask."),
                 io.Float.Input(
                     "min_area",

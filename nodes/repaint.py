@@ -4,7 +4,7 @@ from comfy_execution.graph_utils import GraphBuilder
 
 from ..concept_core.masks.several import parse_repaints, present_ones
 from . import validation
-from .sockets import CATEGORY, IMAGE_TOOLTIP, Maps
+from .sockets import CATEGORY, IMAGE_TOOLTIP, Maps, feather_input, mask_grow_input
 
 
 class Repaint(io.ComfyNode):
@@ -51,21 +51,10 @@ class Repaint(io.ComfyNode):
                     step=0.01,
                     tooltip="How much of what is there is painted over: 1 is all of it.",
                 ),
-                io.Int.Input(
-                    "grow",
-                    default=12,
-                    min=-512,
-                    max=512,
-                    tooltip="Grows each place by this many pixels, so that the new thing has room. A negative number shrinks it.",
+                mask_grow_input(
+                    "Grows each place by this many pixels, so that the new thing has room. A negative number shrinks it.", default=12
                 ),
-                io.Float.Input(
-                    "feather",
-                    default=0.0,
-                    min=0.0,
-                    max=512.0,
-                    step=0.5,
-                    tooltip="Fades each place out over this many pixels. For a model with Differential Diffusion.",
-                ),
+                feather_input("Fades each place out over this many pixels. For a model with Differential Diffusion."),
                 io.Image.Input("image", optional=True, raw_link=True, tooltip=IMAGE_TOOLTIP),
             ],
             outputs=[io.Latent.Output("samples", tooltip="The picture with all of them repainted.")],

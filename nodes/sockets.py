@@ -76,3 +76,11 @@ def grow_input():
         advanced=True,
         tooltip="Grows the place by this many pixels on all sides. A negative number shrinks it. It goes in steps of the latent's pixels.",
     )
+
+
+def mask_grow_input(tooltip: str, default: int = 0):
+    return io.Int.Input("grow", default=default, min=-512, max=512, tooltip=tooltip)
+
+
+def feather_input(tooltip: str):
+    return io.Float.Input("feather", default=0.0, min=0.0, max=512.0, step=0.5, tooltip=tooltip)
